@@ -1,0 +1,35 @@
+# make demo   set up, then the main job: synthesise speech, sweep, report
+# make test   set up, then make check and every test
+# make check  linters, types, import rules
+# make bench  measured ratios, written to benchmarks/results/
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test check bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; name a Python 3.11 with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[speech,export,dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/paraformer sweep experiments/sweeps/demo.yaml
+	$(BIN)/paraformer report demo
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""From MLflow records to ablation tables: statistics, plots and reports."""

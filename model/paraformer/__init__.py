@@ -1,0 +1,1 @@
+"""The Paraformer speech recogniser: network, tokenizers, features, data and decoding."""

@@ -1,0 +1,1 @@
+"""Configurations, training, sweeps, tracking and the command line of the Paraformer platform."""

@@ -1,0 +1,19 @@
+"""Errors of the platform; see ``paraformer.errors`` for the root and what the command line does with them."""
+
+from paraformer.errors import ParaformerError
+
+
+class SweepError(ParaformerError, ValueError):
+    """A sweep file or plan that cannot be run, or a resume that would change what was planned."""
+
+
+class LedgerError(ParaformerError, RuntimeError):
+    """The ledger cannot be read or written, or a writer lost its claim."""
+
+
+class TrackingError(ParaformerError, RuntimeError):
+    """The MLflow store cannot be reached or holds something unexpected."""
+
+
+class ClusterError(ParaformerError, RuntimeError):
+    """A Ray cluster that cannot be reached or cannot run what was asked."""
