@@ -1,0 +1,113 @@
+"""The parallel decoder: all tokens of an utterance at once, each seeing all others.
+
+Shapes: B batch, U token positions, T encoder frames, D width of the decoder, D_enc width of the encoder, V
+vocabulary.
+
+Its input are not tokens but queries, one embedding for each token to be, from the predictor. The keys and
+values of the encoder's frames can be computed once for the sampler's pass and the real one::
+
+    cache = decoder.project_memory(encoder_out)
+    logits = decoder(queries, query_lens, encoder_out, encoder_lens, memory_cache=cache)
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from paraformer.attention import KeysValues
+from paraformer.config import DecoderConfig
+from paraformer.decoder_transformer import TransformerDecoderLayer
+from paraformer.errors import ConfigError
+from paraformer.padding import length_mask, zero_padding
+from paraformer.positions import sinusoids
+
+MemoryCache = list[KeysValues]
+"""The encoder's frames as keys and values, one pair for each layer with cross-attention."""
+
+
+class ParallelDecoder(nn.Module):
+    """Layers over queries, with attention to the encoder, and a projection to the vocabulary.
+
+    Args:
+        layers: Modules with a `cross_attention`, called as `layer(x, mask, keys_values, memory_mask)`.
+        hidden_dim: Width, D.
+        vocab_size: Number of tokens, V.
+        dropout: Share of the queries' values dropped in training.
+        positions: Add sinusoidal positions to the queries.
+        last_block: What stands between the layers and the last normalisation.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        hidden_dim: int,
+        vocab_size: int,
+        dropout: float,
+        *,
+        positions: bool,
+        last_block: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(vocab_size, hidden_dim)
+        self.layers = nn.ModuleList(layers)
+        self.last_block = last_block or nn.Identity()
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.output = nn.Linear(hidden_dim, vocab_size)
+        self.dropout = nn.Dropout(dropout)
+        self.positions = positions
+        self.hidden_dim = hidden_dim
+
+    def forward(
+        self,
+        queries: Tensor,
+        query_lens: Tensor,
+        memory: Tensor,
+        memory_lens: Tensor,
+        memory_cache: MemoryCache | None = None,
+    ) -> Tensor:
+        """Predict the token at every position.
+
+        Args:
+            queries: One embedding for each token to be, `(B, U, D)`.
+            query_lens: Number of real ones, `(B,)`.
+            memory: The encoder's output `(B, T, D_enc)`.
+            memory_lens: Number of real frames, `(B,)`.
+            memory_cache: What `project_memory(memory)` gave, where it is there already.
+
+        Returns:
+            Logits `(B, U, V)`; those of padded positions mean nothing.
+        """
+        mask = length_mask(query_lens, queries.shape[1])
+        memory_mask = length_mask(memory_lens, memory.shape[1])
+        cache = self.project_memory(memory) if memory_cache is None else memory_cache
+        x = self.dropout(self._place(zero_padding(queries, mask)))
+        for layer, keys_values in zip(self.layers, cache, strict=True):
+            x = layer(x, mask, keys_values, memory_mask)
+        return self.output(self.norm(self.last_block(x)))
+
+    def project_memory(self, memory: Tensor) -> MemoryCache:
+        """Keys and values of the encoder's output `(B, T, D_enc)` for every layer."""
+        return [layer.cross_attention.project(memory) for layer in self.layers]
+
+    def _place(self, queries: Tensor) -> Tensor:
+        if not self.positions:
+            return queries
+        return queries + sinusoids(queries.shape[1], self.hidden_dim, queries.device)
+
+
+def build_decoder(config: DecoderConfig, encoder_dim: int, vocab_size: int) -> ParallelDecoder:
+    """Make the decoder that a configuration describes.
+
+    Raises:
+        ConfigError: if its kind does not exist.
+    """
+    ffn_dim = config.ffn_dim or 4 * config.hidden_dim
+    sizes = (config.hidden_dim, config.num_heads, ffn_dim, encoder_dim, config.dropout)
+    if config.kind == "transformer":
+        layers = [TransformerDecoderLayer(*sizes) for _ in range(config.num_layers)]
+        return ParallelDecoder(
+            layers, config.hidden_dim, vocab_size, config.dropout, positions=config.positions
+        )
+    raise ConfigError(
+        f"decoder.kind is {config.kind!r}, but must be 'transformer', 'sanm' or 'autoregressive'"
+    )

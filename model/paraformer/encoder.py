@@ -1,0 +1,99 @@
+"""The encoder: a front end, positions, and a stack of layers of one kind.
+
+Shapes: B batch, T feature frames, F features of a frame, T' encoder frames, D width of the encoder.
+
+Padding never leaks: convolutions see zeros behind the end of an utterance, attention does not look there, and
+the output there is zero. An utterance comes out the same alone as in any batch.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from paraformer.attention_choice import build_attention
+from paraformer.config import EncoderConfig
+from paraformer.encoder_transformer import TransformerEncoderLayer
+from paraformer.errors import ConfigError
+from paraformer.front_end import Conv4, LowFrameRate, build_front_end
+from paraformer.padding import length_mask, zero_padding
+from paraformer.positions import sinusoids
+
+
+class Encoder(nn.Module):
+    """Front end, input projection, sinusoidal positions, layers, and a last normalisation.
+
+    Args:
+        front_end: What makes encoder frames of feature frames.
+        layers: Modules called as `layer(x (B, T', D), mask (B, T'))`.
+        hidden_dim: Width of the layers' output, D.
+        dropout: Share of the layers' input values dropped in training.
+        project_input: Map the front end's frames to width D; else the first layer does that.
+    """
+
+    def __init__(
+        self,
+        front_end: Conv4 | LowFrameRate,
+        layers: Sequence[nn.Module],
+        hidden_dim: int,
+        dropout: float,
+        *,
+        project_input: bool,
+    ) -> None:
+        super().__init__()
+        self.front_end = front_end
+        self.input_projection = (
+            nn.Linear(front_end.output_dim, hidden_dim) if project_input else nn.Identity()
+        )
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.output_dim = hidden_dim
+        self.subsampling = front_end.subsampling
+        # The published model scales the frames that it takes unprojected.
+        self.input_scale = 1.0 if project_input else hidden_dim**0.5
+
+    def forward(self, features: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode a padded batch of utterances.
+
+        Args:
+            features: `(B, T, F)`; what stands behind the end of an utterance does not matter.
+            feat_lens: Number of real frames of each, `(B,)`.
+
+        Returns:
+            Encoder output `(B, T', D)`, zero at padding, and its lengths `(B,)`.
+        """
+        x = self.input_projection(self.front_end(features, feat_lens))
+        encoder_lens = self.output_lengths(feat_lens)
+        mask = length_mask(encoder_lens, x.shape[1])
+        x = zero_padding(self.input_scale * x + sinusoids(x.shape[1], x.shape[2], x.device), mask)
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return zero_padding(self.norm(x), mask), encoder_lens
+
+    def output_lengths(self, feat_lens: Tensor) -> Tensor:
+        """Number of encoder frames of utterances of so many feature frames, `(B,)`."""
+        return self.front_end.output_lengths(feat_lens)
+
+
+def build_encoder(config: EncoderConfig, feature_dim: int) -> Encoder:
+    """Make the encoder that a configuration describes.
+
+    Raises:
+        ConfigError: if it names a kind, front end or attention that does not exist, or an attention of
+            another shape.
+    """
+    front_end = build_front_end(config.front_end, feature_dim, config.hidden_dim)
+    project_input = front_end.output_dim != config.hidden_dim
+    layers = [_build_layer(config) for _ in range(config.num_layers)]
+    return Encoder(front_end, layers, config.hidden_dim, config.dropout, project_input=project_input)
+
+
+def _build_layer(config: EncoderConfig) -> nn.Module:
+    ffn_dim = config.ffn_dim or 4 * config.hidden_dim
+    attention = build_attention(
+        config.attention, config.hidden_dim, config.num_heads, window=config.attention_window
+    )
+    if config.kind == "transformer":
+        return TransformerEncoderLayer(attention, config.hidden_dim, ffn_dim, config.dropout)
+    raise ConfigError(f"encoder.kind is {config.kind!r}, but must be 'transformer', 'conformer' or 'sanm'")
