@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from paraformer.attention import KeysValues
 from paraformer.config import DecoderConfig
+from paraformer.decoder_sanm import SanmDecoderLayer, SanmLastBlock
 from paraformer.decoder_transformer import TransformerDecoderLayer
 from paraformer.errors import ConfigError
 from paraformer.padding import length_mask, zero_padding
@@ -101,12 +102,17 @@ def build_decoder(config: DecoderConfig, encoder_dim: int, vocab_size: int) -> P
     Raises:
         ConfigError: if its kind does not exist.
     """
-    ffn_dim = config.ffn_dim or 4 * config.hidden_dim
-    sizes = (config.hidden_dim, config.num_heads, ffn_dim, encoder_dim, config.dropout)
+    width, ffn_dim = config.hidden_dim, config.ffn_dim or 4 * config.hidden_dim
+    sizes = (width, config.num_heads, ffn_dim, encoder_dim, config.dropout)
+    layers: list[nn.Module]
     if config.kind == "transformer":
         layers = [TransformerDecoderLayer(*sizes) for _ in range(config.num_layers)]
+        return ParallelDecoder(layers, width, vocab_size, config.dropout, positions=config.positions)
+    if config.kind == "sanm":
+        layers = [SanmDecoderLayer(*sizes, config.kernel_size) for _ in range(config.num_layers)]
+        last = SanmLastBlock(width, ffn_dim, config.dropout)
         return ParallelDecoder(
-            layers, config.hidden_dim, vocab_size, config.dropout, positions=config.positions
+            layers, width, vocab_size, config.dropout, positions=config.positions, last_block=last
         )
     raise ConfigError(
         f"decoder.kind is {config.kind!r}, but must be 'transformer', 'sanm' or 'autoregressive'"

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from paraformer.attention_choice import build_attention
+from paraformer.attention_choice import build_attention, is_builtin_attention
 from paraformer.config import EncoderConfig
+from paraformer.encoder_conformer import ConformerEncoderLayer
+from paraformer.encoder_sanm import SanmEncoderLayer
 from paraformer.encoder_transformer import TransformerEncoderLayer
 from paraformer.errors import ConfigError
 from paraformer.front_end import Conv4, LowFrameRate, build_front_end
@@ -50,7 +52,7 @@ class Encoder(nn.Module):
         self.output_dim = hidden_dim
         self.subsampling = front_end.subsampling
         # The published model scales the frames that it takes unprojected.
-        self.input_scale = 1.0 if project_input else hidden_dim**0.5
+        self.input_scale = 1.0 if front_end.output_dim == hidden_dim or project_input else hidden_dim**0.5
 
     def forward(self, features: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor]:
         """Encode a padded batch of utterances.
@@ -80,20 +82,33 @@ def build_encoder(config: EncoderConfig, feature_dim: int) -> Encoder:
     """Make the encoder that a configuration describes.
 
     Raises:
-        ConfigError: if it names a kind, front end or attention that does not exist, or an attention of
-            another shape.
+        ConfigError: if it names a kind, front end or attention that does not exist, or an attention of the
+            user's that cannot be constructed or called as it must.
     """
     front_end = build_front_end(config.front_end, feature_dim, config.hidden_dim)
-    project_input = front_end.output_dim != config.hidden_dim
-    layers = [_build_layer(config) for _ in range(config.num_layers)]
+    project_input = front_end.output_dim != config.hidden_dim and not _maps_input(config)
+    input_dims = [config.hidden_dim] * config.num_layers
+    if not project_input:
+        input_dims[:1] = [front_end.output_dim]
+    layers = [_build_layer(config, input_dim) for input_dim in input_dims]
     return Encoder(front_end, layers, config.hidden_dim, config.dropout, project_input=project_input)
 
 
-def _build_layer(config: EncoderConfig) -> nn.Module:
-    ffn_dim = config.ffn_dim or 4 * config.hidden_dim
+def _maps_input(config: EncoderConfig) -> bool:
+    """Whether the first layer maps frames to the encoder's width, as in the published SANM encoder."""
+    return config.kind == "sanm" and config.num_layers > 0 and is_builtin_attention(config.attention)
+
+
+def _build_layer(config: EncoderConfig, input_dim: int) -> nn.Module:
+    hidden_dim, dropout = config.hidden_dim, config.dropout
+    ffn_dim = config.ffn_dim or 4 * hidden_dim
     attention = build_attention(
-        config.attention, config.hidden_dim, config.num_heads, window=config.attention_window
+        config.attention, hidden_dim, config.num_heads, window=config.attention_window, input_dim=input_dim
     )
     if config.kind == "transformer":
-        return TransformerEncoderLayer(attention, config.hidden_dim, ffn_dim, config.dropout)
+        return TransformerEncoderLayer(attention, hidden_dim, ffn_dim, dropout)
+    if config.kind == "conformer":
+        return ConformerEncoderLayer(attention, hidden_dim, ffn_dim, config.kernel_size, dropout)
+    if config.kind == "sanm":
+        return SanmEncoderLayer(attention, hidden_dim, ffn_dim, config.kernel_size, dropout, input_dim)
     raise ConfigError(f"encoder.kind is {config.kind!r}, but must be 'transformer', 'conformer' or 'sanm'")
