@@ -24,6 +24,9 @@ from torch import Tensor, nn
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values of one attention, each `(B, H, Tk, d)`."""
 
+MemoryCache = list[KeysValues]
+"""An encoder's frames as keys and values, one pair for each layer of a decoder."""
+
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1) with the kernel that is fastest here.

@@ -14,16 +14,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from paraformer.attention import KeysValues
+from paraformer.attention import MemoryCache, SelfAttention
 from paraformer.config import DecoderConfig
+from paraformer.decoder_autoregressive import AutoregressiveDecoder
 from paraformer.decoder_sanm import SanmDecoderLayer, SanmLastBlock
 from paraformer.decoder_transformer import TransformerDecoderLayer
 from paraformer.errors import ConfigError
 from paraformer.padding import length_mask, zero_padding
 from paraformer.positions import sinusoids
-
-MemoryCache = list[KeysValues]
-"""The encoder's frames as keys and values, one pair for each layer with cross-attention."""
 
 
 class ParallelDecoder(nn.Module):
@@ -96,7 +94,9 @@ class ParallelDecoder(nn.Module):
         return queries + sinusoids(queries.shape[1], self.hidden_dim, queries.device)
 
 
-def build_decoder(config: DecoderConfig, encoder_dim: int, vocab_size: int) -> ParallelDecoder:
+def build_decoder(
+    config: DecoderConfig, encoder_dim: int, vocab_size: int
+) -> ParallelDecoder | AutoregressiveDecoder:
     """Make the decoder that a configuration describes.
 
     Raises:
@@ -105,8 +105,13 @@ def build_decoder(config: DecoderConfig, encoder_dim: int, vocab_size: int) -> P
     width, ffn_dim = config.hidden_dim, config.ffn_dim or 4 * config.hidden_dim
     sizes = (width, config.num_heads, ffn_dim, encoder_dim, config.dropout)
     layers: list[nn.Module]
+    if config.kind == "autoregressive":
+        return AutoregressiveDecoder(*sizes, num_layers=config.num_layers, vocab_size=vocab_size)
     if config.kind == "transformer":
-        layers = [TransformerDecoderLayer(*sizes) for _ in range(config.num_layers)]
+        layers = [
+            TransformerDecoderLayer(SelfAttention(width, config.num_heads), *sizes)
+            for _ in range(config.num_layers)
+        ]
         return ParallelDecoder(layers, width, vocab_size, config.dropout, positions=config.positions)
     if config.kind == "sanm":
         layers = [SanmDecoderLayer(*sizes, config.kernel_size) for _ in range(config.num_layers)]

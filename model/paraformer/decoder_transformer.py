@@ -1,4 +1,4 @@
-"""The layer of the parallel `transformer` decoder."""
+"""The layer of the `transformer` decoder, parallel or, with a causal self-attention, autoregressive."""
 
 from torch import Tensor, nn
 
@@ -7,9 +7,10 @@ from paraformer.feed_forward import FeedForward
 
 
 class TransformerDecoderLayer(nn.Module):
-    """Self-attention in both directions, attention to the encoder and a feed-forward block, all pre-norm.
+    """Self-attention, attention to the encoder and a feed-forward block, all pre-norm.
 
     Args:
+        self_attention: Called as `attention(x (B, U, D), mask (B, U)) -> (B, U, D)`.
         hidden_dim: Width, D.
         num_heads: Number of heads; divides D.
         ffn_dim: Inner width of the feed-forward block.
@@ -18,10 +19,16 @@ class TransformerDecoderLayer(nn.Module):
     """
 
     def __init__(
-        self, hidden_dim: int, num_heads: int, ffn_dim: int, memory_dim: int, dropout: float
+        self,
+        self_attention: SelfAttention,
+        hidden_dim: int,
+        num_heads: int,
+        ffn_dim: int,
+        memory_dim: int,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(hidden_dim, num_heads)
+        self.self_attention = self_attention
         self.self_attention_norm = nn.LayerNorm(hidden_dim)
         self.cross_attention = CrossAttention(hidden_dim, num_heads, memory_dim)
         self.cross_attention_norm = nn.LayerNorm(hidden_dim)
