@@ -1,0 +1,212 @@
+"""One MLflow tracking store and experiment: runs found by what they are, created from one process only.
+
+MLflow has no unique key for runs: two processes that search and then create make two runs. So the driver of
+a sweep is the only one that creates, and every creation is followed by a second look that deletes the
+younger of two.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paraformer_platform.errors import TrackingError
+from paraformer_platform.tracking import names
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+PARAMS_PER_REQUEST = 100
+METRICS_PER_REQUEST = 1000
+PARAM_CHARACTERS = 6000
+TAG_CHARACTERS = 8000
+DIGEST_CHARACTERS = 36
+RUNS_PER_PAGE = 1000
+
+QUIET_MLFLOW = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # A server that is down is noticed in seconds; what was not sent stays in the journals.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def resolve_tracking_uri(explicit: str | None, storage: str | Path) -> str:
+    """Choose the tracking store: what was asked for, MLFLOW_TRACKING_URI, or SQLite in the storage folder."""
+    chosen = explicit or os.environ.get("MLFLOW_TRACKING_URI")
+    if chosen:
+        return chosen
+    return f"sqlite:///{Path(storage).resolve() / 'mlflow.db'}"
+
+
+class RunStore:
+    """The runs of one experiment in one tracking store.
+
+    Raises:
+        TrackingError: the store cannot be opened; names the address and the remedy.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self.uri = uri
+        self.experiment = experiment
+        self.client = _open_client(uri)
+        self.experiment_id = self._find_or_create_experiment()
+
+    def _find_or_create_experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is None:
+                return str(
+                    self.client.create_experiment(self.experiment, artifact_location=_artifact_root(self.uri))
+                )
+        except (MlflowException, OSError) as error:
+            raise TrackingError(_unreachable(self.uri, error)) from error
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def find(self, tags: Mapping[str, str]) -> "list[Run]":
+        """Return the runs that carry all these tags, the oldest first."""
+        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        return sorted(self._search(wanted), key=lambda run: (run.info.start_time, run.info.run_id))
+
+    def trial_runs(self) -> "dict[str, Run]":
+        """Return the run of every trial of the experiment by its trial_key."""
+        runs: dict[str, Run] = {}
+        for run in self.find({names.KIND: names.KIND_TRIAL}):
+            runs.setdefault(run.data.tags[names.TRIAL_KEY], run)
+        return runs
+
+    def _search(self, wanted: str) -> "Iterator[Run]":
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], wanted, max_results=RUNS_PER_PAGE, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def get_or_create(
+        self, identity: Mapping[str, str], name: str, tags: Mapping[str, str], start_ms: int
+    ) -> "Run":
+        """Return the one run with these identifying tags, made now if there is none.
+
+        Args:
+            identity: Tags that no second run may carry.
+            name: Display name of a new run.
+            tags: Further tags of a new run.
+            start_ms: Start time of a new run, milliseconds since 1970.
+        """
+        if not self.find(identity):
+            labels = {key: value[:TAG_CHARACTERS] for key, value in {**tags, **identity}.items()}
+            self.client.create_run(self.experiment_id, start_time=start_ms, tags=labels, run_name=name)
+        return self.remove_duplicates(identity)
+
+    def remove_duplicates(self, identity: Mapping[str, str]) -> "Run":
+        """Delete all but the oldest run with these tags and return that one."""
+        oldest, *younger = self.find(identity)
+        for run in younger:
+            self.client.set_tag(run.info.run_id, names.DUPLICATE_OF, oldest.info.run_id)
+            self.client.delete_run(run.info.run_id)
+        return oldest
+
+    def log_params(self, run_id: str, params: Mapping[str, object]) -> None:
+        """Log parameters in as few requests as MLflow allows; the same values again change nothing."""
+        from mlflow.entities import Param
+
+        entries = [Param(key, str(value)[:PARAM_CHARACTERS]) for key, value in params.items()]
+        for start in range(0, len(entries), PARAMS_PER_REQUEST):
+            self.client.log_batch(run_id, params=entries[start : start + PARAMS_PER_REQUEST])
+
+    def log_metrics(self, run_id: str, metrics: "Sequence[Metric]") -> None:
+        """Log metric points in as few requests as MLflow allows; points sent before are dropped by MLflow."""
+        for start in range(0, len(metrics), METRICS_PER_REQUEST):
+            self.client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+
+    def log_dataset(self, run_id: str, name: str, fingerprint: str) -> None:
+        """Name the data a run was trained on, by folder and content fingerprint."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        dataset = Dataset(
+            name, fingerprint[:DIGEST_CHARACTERS], source_type="local", source=json.dumps({"uri": name})
+        )
+        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags in one request."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(
+            run_id, tags=[RunTag(key, value[:TAG_CHARACTERS]) for key, value in tags.items()]
+        )
+
+    def log_artifacts(self, run_id: str, folder: Path, files: Sequence[str]) -> None:
+        """Upload those of the files (relative to folder) that exist, each under its own relative path."""
+        for relative in files:
+            path = folder / relative
+            if path.is_file():
+                parent = str(Path(relative).parent)
+                self.client.log_artifact(run_id, str(path), None if parent == "." else parent)
+
+    def reopen(self, run_id: str) -> None:
+        """Mark a run as RUNNING again."""
+        self.client.update_run(run_id, status=names.RUNNING)
+
+    def terminate(self, run_id: str, status: str, end_ms: int | None = None) -> None:
+        """Close a run with MLflow's status FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(run_id, status=status, end_time=end_ms)
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run."""
+        self.client.delete_run(run_id)
+
+
+def _open_client(uri: str) -> "MlflowClient":
+    for key, value in QUIET_MLFLOW.items():
+        os.environ.setdefault(key, value)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    _make_sqlite_folder(uri)
+    try:
+        return mlflow.MlflowClient(tracking_uri=uri)
+    except Exception as error:  # MLflow raises whatever its back end raises
+        raise TrackingError(_unreachable(uri, error)) from error
+
+
+def _make_sqlite_folder(uri: str) -> None:
+    path = _sqlite_path(uri)
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrackingError(_unreachable(uri, error)) from error
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _artifact_root(uri: str) -> str | None:
+    """Keep artifacts beside a SQLite store (MLflow would take the current folder); a server knows its own."""
+    path = _sqlite_path(uri)
+    return None if path is None else (path.resolve().parent / "mlartifacts").as_uri()
+
+
+def _unreachable(uri: str, error: Any) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return (
+        f"the MLflow store {uri} cannot be opened: {reason}. "
+        "Give another one with --tracking-uri or MLFLOW_TRACKING_URI, or start its server"
+    )
