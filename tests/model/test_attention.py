@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
 from paraformer.attention import SelfAttention, attend, attention_weights, record_attention
 from paraformer.attention_choice import build_attention
 from paraformer.attention_local import LocalAttention
 from paraformer.errors import ConfigError
 from paraformer.padding import length_mask
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 
 def by_definition(attention: SelfAttention, x: Tensor, visible: Tensor) -> Tensor:

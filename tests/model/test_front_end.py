@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import Tensor
+
 from paraformer.errors import ConfigError
 from paraformer.front_end import build_front_end
-from torch import Tensor
 
 
 def stack_by_definition(frames: Tensor) -> Tensor:
