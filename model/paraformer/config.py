@@ -55,10 +55,7 @@ class EncoderConfig:
             )
         yield from _at_least("num_layers", self.num_layers, 0)
         yield from _at_least("attention_window", self.attention_window, 1)
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            yield Fault(
-                "kernel_size", self.kernel_size, f"kernel_size ({self.kernel_size}) must be odd and positive"
-            )
+        yield from _odd("kernel_size", self.kernel_size)
         yield from _widths(self.hidden_dim, self.num_heads, self.ffn_dim)
         yield from _share("dropout", self.dropout)
 
@@ -119,6 +116,8 @@ class DecoderConfig:
     """Attention heads; divides hidden_dim."""
     ffn_dim: int | None = None
     """Inner width of the feed-forward blocks; none means 4 × hidden_dim."""
+    kernel_size: int = 11
+    """Tokens under the FSMN memory of a sanm layer; odd."""
     positions: bool = True
     """Add sinusoidal positions to the queries."""
     dropout: float = 0.1
@@ -128,6 +127,7 @@ class DecoderConfig:
         """Everything impossible about these values."""
         yield from _choice("kind", self.kind, DECODER_KINDS)
         yield from _at_least("num_layers", self.num_layers, 1)
+        yield from _odd("kernel_size", self.kernel_size)
         yield from _widths(self.hidden_dim, self.num_heads, self.ffn_dim)
         yield from _share("dropout", self.dropout)
 
@@ -166,7 +166,7 @@ class ModelConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     use_predictor: bool = True
-    """False is short for predictor.kind: ctc_compress, the comparison in which only the queries' source changes."""
+    """False is short for predictor.kind: ctc_compress, in which only the source of the queries changes."""
 
     @property
     def query_source(self) -> str:
@@ -208,6 +208,11 @@ def _choice(name: str, value: str, allowed: tuple[str, ...], more: str = "") -> 
 def _at_least(name: str, value: float, least: float) -> Iterator[Fault]:
     if value < least:
         yield Fault(name, value, f"{name} ({value}) must be at least {least}")
+
+
+def _odd(name: str, value: int) -> Iterator[Fault]:
+    if value < 1 or value % 2 == 0:
+        yield Fault(name, value, f"{name} ({value}) must be odd and positive")
 
 
 def _share(name: str, value: float) -> Iterator[Fault]:
