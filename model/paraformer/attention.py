@@ -126,10 +126,10 @@ class SelfAttention(RecordsWeights):
     def attend_with_values(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Attend as `forward` does, and hand out the values too: `(B, T, D)` each."""
         queries, keys, values = self.qkv(x).chunk(3, dim=-1)
-        heads = [split_heads(part, self.num_heads) for part in (queries, keys, values)]
+        q, k, v = (split_heads(part, self.num_heads) for part in (queries, keys, values))
         if self.recording:
-            self._weights = self._weigh(heads[0], heads[1], mask).detach()
-        return self.output(merge_heads(self._attend(*heads, mask))), values
+            self._weights = self._weigh(q, k, mask).detach()
+        return self.output(merge_heads(self._attend(q, k, v, mask))), values
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         return attend(queries, keys, values, _as_key_mask(mask))

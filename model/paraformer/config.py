@@ -39,7 +39,7 @@ class EncoderConfig:
     attention: str = "full"
     """full, local, or the import path of a class of your own, `package.module:Class`."""
     attention_window: int = 32
-    """Frames that local attention sees on either side."""
+    """Width of local attention's window in frames, half of them on either side."""
     kernel_size: int = 15
     """Frames under the convolution (conformer) or memory (sanm) of a layer; odd."""
     dropout: float = 0.1

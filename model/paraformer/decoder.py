@@ -10,7 +10,8 @@ values of the encoder's frames can be computed once for the sampler's pass and t
     logits = decoder(queries, query_lens, encoder_out, encoder_lens, memory_cache=cache)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -86,7 +87,8 @@ class ParallelDecoder(nn.Module):
 
     def project_memory(self, memory: Tensor) -> MemoryCache:
         """Keys and values of the encoder's output `(B, T, D_enc)` for every layer."""
-        return [layer.cross_attention.project(memory) for layer in self.layers]
+        layers = cast("Iterable[TransformerDecoderLayer | SanmDecoderLayer]", self.layers)
+        return [layer.cross_attention.project(memory) for layer in layers]
 
     def _place(self, queries: Tensor) -> Tensor:
         if not self.positions:

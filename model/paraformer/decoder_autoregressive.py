@@ -15,7 +15,9 @@ Training needs no loop, since all tokens are known::
 At test `decoder_search` drives `start` and `step`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -180,7 +182,7 @@ class AutoregressiveDecoder(nn.Module):
 
     def project_memory(self, memory: Tensor) -> MemoryCache:
         """Keys and values of the encoder's output `(B, T, D_enc)` for every layer."""
-        return [layer.cross_attention.project(memory) for layer in self.layers]
+        return [layer.cross_attention.project(memory) for layer in self._layers()]
 
     def start(self, memory: Tensor, memory_lens: Tensor) -> DecodingState:
         """Begin to decode utterances of encoder output `(B, T, D_enc)` and lengths `(B,)`."""
@@ -197,13 +199,16 @@ class AutoregressiveDecoder(nn.Module):
             Logits `(B, K, V)`.
         """
         x = self._embed(tokens.unsqueeze(2), start=state.length + 1).squeeze(2)
-        caches = state.token_cache or [None] * len(self.layers)
-        moved = []
-        for layer, cache, keys_values in zip(self.layers, caches, state.memory_cache, strict=True):
-            x, cache = layer.step(x, cache, keys_values, state.memory_mask)
-            moved.append(cache)
+        caches: Sequence[KeysValues | None] = state.token_cache or [None] * len(self.layers)
+        moved: list[KeysValues] = []
+        for layer, cache, keys_values in zip(self._layers(), caches, state.memory_cache, strict=True):
+            x, longer = layer.step(x, cache, keys_values, state.memory_mask)
+            moved.append(longer)
         state.token_cache, state.length = moved, state.length + 1
         return self.output(self.norm(x))
+
+    def _layers(self) -> Iterable[AutoregressiveLayer]:
+        return cast("Iterable[AutoregressiveLayer]", self.layers)
 
     def _embed(self, tokens: Tensor, start: int) -> Tensor:
         # Embeddings are drawn from N(0, 1): as large as the positions, without the paper's factor √D.

@@ -51,5 +51,6 @@ class SanmEncoderLayer(nn.Module):
         if isinstance(self.attention, SelfAttention):
             attended, values = self.attention.attend_with_values(x, mask)
         else:
+            assert self.values is not None
             attended, values = self.attention(x, mask), self.values(x)
         return attended + self.memory(values, mask)
