@@ -88,8 +88,8 @@ def build_encoder(config: EncoderConfig, feature_dim: int) -> Encoder:
     front_end = build_front_end(config.front_end, feature_dim, config.hidden_dim)
     project_input = front_end.output_dim != config.hidden_dim and not _maps_input(config)
     input_dims = [config.hidden_dim] * config.num_layers
-    if not project_input:
-        input_dims[:1] = [front_end.output_dim]
+    if _maps_input(config):
+        input_dims[0] = front_end.output_dim
     layers = [_build_layer(config, input_dim) for input_dim in input_dims]
     return Encoder(front_end, layers, config.hidden_dim, config.dropout, project_input=project_input)
 

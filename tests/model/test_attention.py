@@ -209,13 +209,6 @@ def test_the_trial_call_leaves_the_random_numbers_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), after_layer)
 
 
-@pytest.fixture
-def example_folder(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(repository / "examples")
-    yield
-    sys.modules.pop("local_attention", None)
-
-
 @pytest.mark.usefixtures("example_folder")
 def test_the_example_computes_what_the_blocked_attention_computes() -> None:
     example = build_attention("local_attention:LocalAttention", 12, 3, window=8)
