@@ -35,9 +35,7 @@ from paraformer.attention import (
 from paraformer.decoder_transformer import TransformerDecoderLayer
 from paraformer.padding import length_mask
 from paraformer.positions import sinusoids
-
-PAD, BOS, EOS = 0, 1, 2
-"""Token numbers that every tokenizer of this package keeps for these purposes."""
+from paraformer.tokenizer import BOS, EOS, PAD
 
 
 @dataclass

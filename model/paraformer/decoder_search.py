@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from paraformer.decoder_autoregressive import BOS, EOS, PAD, AutoregressiveDecoder
+from paraformer.decoder_autoregressive import AutoregressiveDecoder
+from paraformer.tokenizer import BOS, EOS, PAD
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from paraformer.config import DecoderConfig
 from paraformer.decoder import build_decoder
-from paraformer.decoder_autoregressive import BOS, EOS, PAD, AutoregressiveDecoder
+from paraformer.decoder_autoregressive import AutoregressiveDecoder
 from paraformer.decoder_search import Transcript, beam_search, greedy_search
+from paraformer.tokenizer import BOS, EOS, PAD
 
 ENCODER_DIM, VOCAB_SIZE = 20, 6
 MEMORY_LENS = torch.tensor([9, 6, 2])
