@@ -1,0 +1,175 @@
+"""Paired two-level bootstrap of a difference between error rates.
+
+Two things make a measured difference uncertain: which test material was spoken, and which seeds the networks
+were trained with. Both systems are scored on the same utterances and trained from the same seeds, so it is
+the *difference* that is resampled: seeds at the first level, blocks (speakers, or utterances where there are
+few speakers) at the second. Blocks are resampled by their sums of errors and of reference length, so a
+replicate is one product of a count vector with those sums (Bisani and Ney, ICASSP 2004, for the utterances;
+Liu and Peng, arXiv 1912.09508, for the blocks).
+
+A plain bootstrap of three seeds covers the truth far less often than it says: it takes the spread of three
+numbers for the spread of all numbers. Three corrections mend this, each the classical one:
+
+* deviations are widened by sqrt(n / (n - 1)) at each level, for the mean that was estimated from them;
+* each replicate's deviation is divided by the square root of an own draw of chi-square / df, which gives the
+  Student tails that few seeds call for; df is Welch and Satterthwaite's for the sum of both variances;
+* luck of one network on one block shows at both levels; it is counted once, with the seeds.
+
+With fewer than three seeds the spread over seeds cannot be estimated: then only the blocks are resampled,
+and the interval tells about the trained networks at hand, not about the way of training them.
+
+    Shapes: K seeds, S blocks, V variants, R replicates.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LEAST_SEEDS: Final = 3
+"""Seeds below which no spread over seeds is claimed."""
+ROWS_AT_A_TIME: Final = 500
+"""Replicates handled together, to bound memory."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A rate, or a difference of rates, with what the bootstrap says about it. All in fractions, not percent."""
+
+    value: float
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    seeds: int
+    blocks: int
+    seed_variance: float
+    """Variance of the value that comes from the seeds; NaN when there are too few to tell."""
+    block_variance: float
+    """Variance of the value that comes from the choice of test material."""
+    replicates: Floats = field(repr=False, compare=False)
+    """(R,) values of the bootstrap."""
+
+    @property
+    def standard_error(self) -> float:
+        """Square root of both variances together."""
+        return float(np.sqrt(np.nan_to_num(self.seed_variance) + self.block_variance))
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Welch and Satterthwaite's degrees of freedom of that standard error."""
+        return satterthwaite(self.seed_variance, self.seeds, self.block_variance, self.blocks)
+
+
+class BlockBootstrap:
+    """Resampled blocks of one test set, drawn once and used for every comparison on it.
+
+    Args:
+        sizes: Reference length of each block (S,); their sum must be positive.
+        replicates: How many times to resample.
+        seed: The same seed gives the same intervals.
+    """
+
+    def __init__(self, sizes: Floats, replicates: int = 10_000, seed: int = 0) -> None:
+        self.sizes = np.asarray(sizes, dtype=float)
+        self.seed = seed
+        self.counts = _draw_counts(len(self.sizes), replicates, np.random.default_rng(seed))
+        self._resampled_sizes = self._sum_up(self.sizes[:, None])[:, 0]
+
+    def estimate(self, sums: Floats, alpha: float = 0.05, stream: int = 0) -> Estimate:
+        """Estimate a rate or a difference from its sums per seed and block.
+
+        Args:
+            sums: Errors, or differences of errors, per seed and block (K, S).
+            alpha: The interval covers with probability 1 - alpha.
+            stream: Number of the comparison; each draws its own seeds, whatever the others do.
+        """
+        return self.estimate_all([sums], alpha, [stream])[0]
+
+    def estimate_all(self, sums: list[Floats], alpha: float, streams: list[int]) -> list[Estimate]:
+        """Estimate many at once; see ``estimate``."""
+        means = np.stack([np.asarray(each, dtype=float).mean(axis=0) for each in sums], axis=1)  # (S, V)
+        resampled = self._sum_up(means) / self._resampled_sizes[:, None]  # (R, V)
+        return [
+            self._finish(np.asarray(each, dtype=float), resampled[:, column], alpha, stream)
+            for column, (each, stream) in enumerate(zip(sums, streams, strict=True))
+        ]
+
+    def _sum_up(self, values: Floats) -> Floats:
+        """Sum block values (S, V) over the blocks of each replicate: (R, V)."""
+        parts = [
+            self.counts[start : start + ROWS_AT_A_TIME].astype(np.float64) @ values
+            for start in range(0, len(self.counts), ROWS_AT_A_TIME)
+        ]
+        return np.concatenate(parts)
+
+    def _finish(self, sums: Floats, resampled: Floats, alpha: float, stream: int) -> Estimate:
+        per_seed = sums.sum(axis=1) / self.sizes.sum()  # (K,)
+        value = float(per_seed.mean())
+        seed_variance, block_variance, kept = self._variances(sums, per_seed)
+        blocks = len(self.sizes)
+        widening = np.sqrt(kept * blocks / (blocks - 1)) if blocks > 1 else np.nan
+        generator = np.random.default_rng([self.seed, stream])
+        deviations = widening * (resampled - value) + _seed_deviations(per_seed, len(resampled), generator)
+        freedom = satterthwaite(seed_variance, len(per_seed), block_variance, blocks)
+        if np.isfinite(freedom):
+            deviations /= np.sqrt(generator.chisquare(freedom, len(deviations)) / freedom)
+        replicates = value + deviations
+        low, high = np.quantile(replicates, [alpha / 2, 1 - alpha / 2])
+        return Estimate(
+            value, float(low), float(high), len(per_seed), blocks, seed_variance, block_variance, replicates
+        )
+
+    def _variances(self, sums: Floats, per_seed: Floats) -> tuple[float, float, float]:
+        """Split the variance of the value into seeds and blocks; also the share of the blocks' that is kept.
+
+        The influence of a block on the rate of one seed is its residual over the total length. What those
+        influences have in common over seeds is the block's own; the rest is the luck of single networks,
+        which the spread between seeds contains already.
+        """
+        seeds, blocks = sums.shape
+        if blocks < 2:
+            return np.nan, np.nan, np.nan
+        influence = (sums - per_seed[:, None] * self.sizes) / self.sizes.sum()  # (K, S)
+        common = influence.mean(axis=0)
+        unbiased = blocks / (blocks - 1)
+        whole = float(unbiased * (common**2).sum())
+        if seeds < LEAST_SEEDS:
+            return np.nan, whole, 1.0
+        luck = float(unbiased * ((influence - common) ** 2).sum() / (seeds * (seeds - 1)))
+        kept = max(0.0, whole - luck)
+        return float(per_seed.var(ddof=1) / seeds), kept, kept / whole if whole > 0 else 0.0
+
+
+def satterthwaite(seed_variance: float, seeds: int, block_variance: float, blocks: int) -> float:
+    """Degrees of freedom of a sum of two estimated variances; infinite where both are zero."""
+    parts = [(block_variance, blocks - 1)]
+    if seeds >= LEAST_SEEDS:
+        parts.append((seed_variance, seeds - 1))
+    below = sum(variance**2 / freedom for variance, freedom in parts if variance > 0 and freedom > 0)
+    return float(sum(variance for variance, _ in parts) ** 2 / below) if below else np.inf
+
+
+def _seed_deviations(per_seed: Floats, replicates: int, generator: np.random.Generator) -> Floats:
+    """Resample the seeds: deviations of their mean (R,), widened; zeros where the seeds are too few."""
+    seeds = len(per_seed)
+    if seeds < LEAST_SEEDS:
+        return np.zeros(replicates)
+    shares = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=replicates) / seeds  # (R, K)
+    widened: Floats = np.sqrt(seeds / (seeds - 1)) * (shares @ (per_seed - per_seed.mean()))
+    return widened
+
+
+def _draw_counts(blocks: int, replicates: int, generator: np.random.Generator) -> NDArray[np.uint16]:
+    """Draw how often each block stands in each replicate: (R, S)."""
+    counts = np.empty((replicates, blocks), dtype=np.uint16)
+    for start in range(0, replicates, ROWS_AT_A_TIME):
+        rows = min(ROWS_AT_A_TIME, replicates - start)
+        drawn = generator.integers(blocks, size=(rows, blocks)) + blocks * np.arange(rows)[:, None]
+        counts[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * blocks).reshape(
+            rows, blocks
+        )
+    return counts

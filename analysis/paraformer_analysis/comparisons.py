@@ -1,0 +1,75 @@
+"""What follows from a bootstrapped difference: p values, their correction, and what it would take to see more."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from paraformer_analysis.bootstrap import LEAST_SEEDS, Estimate, satterthwaite
+
+MOST_SEEDS = 200
+"""Seeds beyond which no plan is proposed: more test material is the cheaper way then."""
+
+
+def two_sided_p(estimate: Estimate, value: float = 0.0) -> float:
+    """How surprising the difference is if the true one is ``value``; never below 1 / (R + 1)."""
+    return min(1.0, 2 * min(_tail(estimate, value, above=True), _tail(estimate, value, above=False)))
+
+
+def equivalence_p(estimate: Estimate, margin: float) -> float:
+    """Two one-sided tests: how surprising the difference is if the true one is at least ``margin`` either way."""
+    return max(_tail(estimate, margin, above=True), _tail(estimate, -margin, above=False))
+
+
+def _tail(estimate: Estimate, value: float, above: bool) -> float:
+    replicates = estimate.replicates
+    beyond = int((replicates >= value).sum() if above else (replicates <= value).sum())
+    return (beyond + 1) / (len(replicates) + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p values for their number so that the chance of any false alarm keeps its level (Holm 1979).
+
+    NaN stays NaN and does not count as a comparison.
+    """
+    p = np.asarray(p_values, dtype=float)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected = p.copy()
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(factors * p[order]))
+    return [float(value) for value in corrected]
+
+
+def minimal_detectable(estimate: Estimate, alpha: float, power: float) -> float:
+    """Smallest true difference that a sweep of this size finds with probability ``power`` at level ``alpha``."""
+    return _reach(estimate.degrees_of_freedom, alpha, power) * estimate.standard_error
+
+
+def seeds_to_settle(estimate: Estimate, alpha: float, power: float, margin: float | None) -> int | None:
+    """How many more seeds would probably settle a comparison, if the difference is what it seems to be.
+
+    Settled means found different from zero or, with a margin, found to be within it.
+
+    Returns:
+        The number of further seeds; None if no reasonable number does it or the spread is not known.
+    """
+    if estimate.seeds < LEAST_SEEDS or not math.isfinite(estimate.standard_error):
+        return None
+    for seeds in range(estimate.seeds + 1, MOST_SEEDS + 1):
+        variance = estimate.seed_variance * estimate.seeds / seeds
+        error = math.sqrt(variance + estimate.block_variance)
+        freedom = satterthwaite(variance, seeds, estimate.block_variance, estimate.blocks)
+        different = abs(estimate.value) >= _reach(freedom, alpha, power) * error
+        inside = margin is not None and margin - abs(estimate.value) >= _reach(freedom, 2 * alpha, power) * error
+        if different or inside:
+            return seeds - estimate.seeds
+    return None
+
+
+def _reach(freedom: float, alpha: float, power: float) -> float:
+    """How many standard errors away a true difference must be to be found."""
+    if math.isinf(freedom):
+        return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+    return float(stats.t.ppf(1 - alpha / 2, freedom) + stats.t.ppf(power, freedom))

@@ -1,0 +1,257 @@
+"""The ablation table: one row per variant, each compared with the baseline."""
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from paraformer_analysis import names
+from paraformer_analysis.bootstrap import LEAST_SEEDS, BlockBootstrap, Estimate
+from paraformer_analysis.comparisons import (
+    equivalence_p,
+    holm,
+    minimal_detectable,
+    seeds_to_settle,
+    two_sided_p,
+)
+from paraformer_analysis.design import ReportOptions, Variant
+from paraformer_analysis.mapsswe import Mapsswe, mapsswe
+from paraformer_analysis.records import Deviation, Records
+from paraformer_analysis.scores import Scores, gather_scores
+from paraformer_analysis.verdicts import Verdict, judge
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant. Rates and differences are fractions."""
+
+    variant: str
+    changes: str
+    """What differs from the baseline, ``key = value``."""
+    verdict: Verdict
+    finished: int
+    """Trials with usable results."""
+    planned: int
+    state: str
+    """Why trials are lacking; empty when none is."""
+    rate: Estimate | None = None
+    deviation: float = math.nan
+    """Standard deviation of the rate over seeds."""
+    difference: Estimate | None = None
+    """Variant minus baseline, over the seeds that both have."""
+    relative: float = math.nan
+    p: float = math.nan
+    p_corrected: float = math.nan
+    p_equivalent: float = math.nan
+    detectable: float = math.nan
+    more_seeds: int | None = None
+    mapsswe: Mapsswe | None = None
+
+    @property
+    def seeds_known(self) -> bool:
+        """Whether there are enough paired seeds to know their spread."""
+        return self.difference is not None and self.difference.seeds >= LEAST_SEEDS
+
+
+@dataclass(frozen=True)
+class AblationTable:
+    """All rows with what they were made of."""
+
+    rows: tuple[Row, ...]
+    options: ReportOptions
+    unit: str
+    """What is counted: word or character."""
+    scores: Scores
+    details: pd.DataFrame
+    """Further numbers by variant: error types, other rates, costs, each a mean over seeds."""
+    deviations: tuple[Deviation, ...]
+
+    @property
+    def baseline(self) -> Row | None:
+        """The baseline's row, None when the sweep declares none."""
+        return next((row for row in self.rows if row.verdict is Verdict.BASELINE), None)
+
+    @property
+    def confidence(self) -> str:
+        """How sure the intervals are: ``95 %``."""
+        return f"{100 * (1 - self.options.alpha):g} %"
+
+    @property
+    def seed_spread_known(self) -> bool:
+        """Whether every comparison has enough seeds to know their spread."""
+        tested = [row for row in self.rows if row.difference is not None]
+        return all(row.seeds_known for row in tested)
+
+
+def build_table(records: Records) -> AblationTable:
+    """Score, compare and judge every variant of a sweep.
+
+    Raises:
+        AnalysisError: trials that cannot be compared at all; see ``gather_scores``.
+    """
+    design, options = records.design, records.design.options
+    scores, notes = gather_scores(records, design.rate, options.block)
+    bootstrap = BlockBootstrap(scores.block_sums(scores.lengths), options.bootstrap, options.seed)
+    rows = [_measured(records, scores, bootstrap, variant) for variant in design.variants]
+    rows.sort(key=lambda row: row.verdict is not Verdict.BASELINE)
+    if design.baseline is not None:
+        rows = _compared(rows, records, scores, bootstrap)
+    notes += _pairing_notes(rows)
+    return AblationTable(
+        rows=tuple(rows),
+        options=options,
+        unit="character" if design.rate == "cer" else "word",
+        scores=scores,
+        details=_details(records),
+        deviations=(*records.deviations, *notes),
+    )
+
+
+def _measured(records: Records, scores: Scores, bootstrap: BlockBootstrap, variant: Variant) -> Row:
+    cells = records.runs[records.runs["variant"] == variant.id]
+    usable = cells[cells["usable"]]
+    baseline = variant.id == records.design.baseline
+    row = Row(
+        variant=variant.id,
+        changes=", ".join(f"{key} = {value}" for key, value in variant.changes.items()),
+        verdict=Verdict.BASELINE if baseline else Verdict.UNTESTED,
+        finished=len(usable),
+        planned=len(cells),
+        state="; ".join(sorted(set(cells.loc[~cells["usable"], "reason"]))),
+    )
+    if usable.empty:
+        return row
+    errors = scores.of(list(usable["trial_key"]))
+    rates = errors.sum(axis=1) / scores.lengths.sum()
+    spread = float(rates.std(ddof=1)) if len(rates) > 1 else math.nan
+    estimate = bootstrap.estimate(errors, records.design.options.alpha, _stream(variant.id))
+    return replace(row, rate=estimate, deviation=spread)
+
+
+def _compared(rows: Sequence[Row], records: Records, scores: Scores, bootstrap: BlockBootstrap) -> list[Row]:
+    """Test every variant against the baseline and correct for their number."""
+    base = records.design.baseline
+    assert base is not None
+    options = records.design.options
+    paired = {row.variant: _paired(records, scores, base, row.variant) for row in rows if row.variant != base}
+    tested = {variant: sums for variant, sums in paired.items() if len(sums)}
+    estimates = bootstrap.estimate_all(
+        list(tested.values()), options.alpha, [_stream(variant) for variant in tested]
+    ) if tested else []
+    by_variant = dict(zip(tested, estimates, strict=True))
+    compared = [_with_difference(row, by_variant.get(row.variant), rows[0], records) for row in rows]
+    return _judged(compared, options)
+
+
+def _paired(records: Records, scores: Scores, base: str, variant: str) -> Floats:
+    """Differences of errors by seed and block, (K, S), for the seeds that both have."""
+    usable = records.runs[records.runs["usable"]]
+    before = usable[usable["variant"] == base].drop_duplicates("seed").set_index("seed")["trial_key"]
+    after = usable[usable["variant"] == variant].drop_duplicates("seed").set_index("seed")["trial_key"]
+    seeds = [seed for seed in after.index if seed in before.index]
+    if not seeds:
+        return np.empty((0, 0))
+    return scores.of([after[seed] for seed in seeds]) - scores.of([before[seed] for seed in seeds])
+
+
+def _with_difference(row: Row, estimate: Estimate | None, base: Row, records: Records) -> Row:
+    if estimate is None:
+        return row
+    options = records.design.options
+    margin = None if options.equivalence_margin is None else options.equivalence_margin / 100
+    base_rate = base.rate.value if base.rate else 0.0
+    return replace(
+        row,
+        difference=estimate,
+        relative=estimate.value / base_rate if base_rate else math.nan,
+        p=two_sided_p(estimate),
+        p_equivalent=math.nan if margin is None else equivalence_p(estimate, margin),
+        detectable=minimal_detectable(estimate, options.alpha, options.power),
+        mapsswe=_segment_test(records, base.variant, row.variant) if estimate.seeds == 1 else None,
+    )
+
+
+def _judged(rows: Sequence[Row], options: ReportOptions) -> list[Row]:
+    correct = holm if options.correction == "holm" else list
+    p, p_equivalent = correct([row.p for row in rows]), correct([row.p_equivalent for row in rows])
+    count = sum(row.difference is not None for row in rows)
+    level = options.alpha / count if count and options.correction == "holm" else options.alpha
+    margin = None if options.equivalence_margin is None else options.equivalence_margin / 100
+    return [
+        _with_verdict(row, one, None if math.isnan(two) else two, options, level, margin)
+        for row, one, two in zip(rows, p, p_equivalent, strict=True)
+    ]
+
+
+def _with_verdict(
+    row: Row, p: float, p_equivalent: float | None, options: ReportOptions, level: float, margin: float | None
+) -> Row:
+    """Judge one row; seeds to settle it are reckoned at the level that the strictest comparison must meet."""
+    if row.difference is None:
+        return row
+    verdict = judge(row.difference.value, p, p_equivalent, options.alpha)
+    more = seeds_to_settle(row.difference, level, options.power, margin)
+    return replace(
+        row,
+        p_corrected=p,
+        p_equivalent=math.nan if p_equivalent is None else p_equivalent,
+        verdict=verdict,
+        more_seeds=more if verdict is Verdict.INCONCLUSIVE else None,
+    )
+
+
+def _segment_test(records: Records, base: str, variant: str) -> Mapsswe:
+    """Matched-pairs segment test of two single trials, always on words."""
+    table = records.utterances
+    columns = ["id", "reference", "hypothesis"]
+    first = table.loc[table["variant"] == variant, columns]
+    second = table.loc[table["variant"] == base, columns]
+    both = first.merge(second, on="id", suffixes=("", "_base"))
+    return mapsswe(both[["reference", "hypothesis", "hypothesis_base"]].itertuples(index=False, name=None))
+
+
+def _stream(variant: str) -> int:
+    """Number of a variant's random stream: from its name, so that other rows never change its interval."""
+    return zlib.crc32(variant.encode())
+
+
+def _pairing_notes(rows: Sequence[Row]) -> list[Deviation]:
+    return [
+        Deviation(row.variant, f"shares {row.difference.seeds} of its {row.finished} seeds with the baseline")
+        for row in rows
+        if row.difference is not None and row.difference.seeds < row.finished
+    ]
+
+
+def _details(records: Records) -> pd.DataFrame:
+    """Rates of each error type and other corpus rates from the utterances, and costs from the metrics."""
+    sums = records.utterances.drop(columns=["seed"]).groupby(["variant", "trial_key"], observed=True).sum(
+        numeric_only=True
+    )
+    rates = pd.DataFrame(index=sums.index)
+    for unit, length in (("word", "words"), ("char", "characters")):
+        kinds = [f"{unit}_{kind}" for kind in ("substitutions", "deletions", "insertions")]
+        rates[unit[0] + "er"] = sums[kinds].sum(axis=1) / sums[length]
+        for kind in kinds:
+            rates[kind] = sums[kind] / sums[length]
+        for other in ("ctc", "oracle"):
+            if f"{other}_{unit}_errors" in sums:
+                rates[f"{other}_{unit[0]}er"] = sums[f"{other}_{unit}_errors"] / sums[length]
+    rates["length_error"] = _length_error(records.utterances)
+    costs = records.runs[records.runs["usable"]].set_index(["variant", "trial_key"])
+    rates = rates.join(costs[[metric for metric in names.COSTS if metric in costs]])
+    return rates.groupby("variant", observed=True).mean()
+
+
+def _length_error(utterances: pd.DataFrame) -> pd.Series:
+    """Mean absolute difference of token counts, where the results hold them."""
+    if "hypothesis_tokens" not in utterances:
+        return pd.Series(dtype=float)
+    wrong = (utterances["hypothesis_tokens"] - utterances["reference_tokens"]).abs()
+    return wrong.groupby([utterances["variant"], utterances["trial_key"]], observed=True).mean()

@@ -1,0 +1,122 @@
+"""What a row of the table says in one word, and what the whole table says in a sentence or two."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paraformer_analysis.table import AblationTable, Row
+
+
+class Verdict(StrEnum):
+    """Where a variant stands against the baseline."""
+
+    BASELINE = "baseline"
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    INCONCLUSIVE = "inconclusive"
+    UNTESTED = "untested"
+
+
+def judge(difference: float, p: float, p_equivalent: float | None, alpha: float) -> Verdict:
+    """Judge a difference of error rates from its corrected p values.
+
+    Args:
+        difference: Variant minus baseline; lower is better.
+        p: Corrected p value of no difference.
+        p_equivalent: Corrected p value of a difference beyond the margin; None without a margin.
+        alpha: Level of both tests.
+    """
+    if p < alpha:
+        return Verdict.WORSE if difference > 0 else Verdict.BETTER
+    if p_equivalent is not None and p_equivalent < alpha:
+        return Verdict.EQUIVALENT
+    return Verdict.INCONCLUSIVE
+
+
+def answer(table: "AblationTable") -> str:
+    """Say what the table shows, in a sentence for each kind of verdict."""
+    baseline = table.baseline
+    if baseline is None:
+        return _without_baseline(table)
+    if baseline.rate is None:
+        return f"No answer yet: the baseline has no finished trial ({baseline.state})."
+    opening = f"The baseline errs on {baseline.rate.value:.2%} of {table.unit}s"
+    groups = [(verdict, [row for row in table.rows if row.verdict is verdict]) for verdict in Verdict]
+    sentences = [_SENTENCES[verdict](rows, table) for verdict, rows in groups if rows and verdict in _SENTENCES]
+    return ". ".join([opening, *sentences]) + "." + _caveat(table)
+
+
+def points(value: float, signed: bool = True) -> str:
+    """Write a fraction in points, hundredths of the error rate, with a real minus sign."""
+    text = f"{100 * value:+.2f}" if signed else f"{100 * value:.2f}"
+    return text.replace("-", "−")
+
+
+def interval(low: float, high: float) -> str:
+    """Write an interval of fractions in points."""
+    return f"{points(low)} to {points(high)}"
+
+
+def _changed(word: str, rows: "Sequence[Row]", table: "AblationTable") -> str:
+    named = [
+        f"{row.variant} by {points(abs(row.difference.value), signed=False)} points "
+        f"({table.confidence} interval {interval(row.difference.low, row.difference.high)})"
+        for row in rows
+        if row.difference is not None
+    ]
+    return f"{word.capitalize()}: {_join(named)}"
+
+
+def _equivalent(rows: "Sequence[Row]", table: "AblationTable") -> str:
+    margin = table.options.equivalence_margin
+    return f"Equivalent within ±{margin:g} points: {_join([row.variant for row in rows])}"
+
+
+def _inconclusive(rows: "Sequence[Row]", table: "AblationTable") -> str:
+    named = [f"{row.variant} ({_plan(row)})" for row in rows]
+    return f"Not settled: {_join(named)}"
+
+
+def _plan(row: "Row") -> str:
+    if row.more_seeds is None:
+        return "more test material is needed" if row.seeds_known else "more seeds are needed"
+    return f"about {row.more_seeds} more seed{'s' if row.more_seeds > 1 else ''} may settle it"
+
+
+def _untested(rows: "Sequence[Row]", table: "AblationTable") -> str:
+    return f"Without a result: {_join([row.variant for row in rows])}"
+
+
+_SENTENCES = {
+    Verdict.BETTER: lambda rows, table: _changed("better", rows, table),
+    Verdict.WORSE: lambda rows, table: _changed("worse", rows, table),
+    Verdict.EQUIVALENT: _equivalent,
+    Verdict.INCONCLUSIVE: _inconclusive,
+    Verdict.UNTESTED: _untested,
+}
+
+
+def _without_baseline(table: "AblationTable") -> str:
+    finished = [row for row in table.rows if row.rate is not None]
+    best = min(finished, key=lambda row: row.rate.value if row.rate else 1.0)
+    assert best.rate is not None
+    return (
+        f"The sweep declares no baseline, so nothing is tested. The lowest error rate is {best.variant}'s, "
+        f"{best.rate.value:.2%} of {table.unit}s ({table.confidence} interval {best.rate.low:.2%} to "
+        f"{best.rate.high:.2%}); the lowest of many is lower than it would be on a second try."
+    )
+
+
+def _caveat(table: "AblationTable") -> str:
+    if table.seed_spread_known:
+        return ""
+    return (
+        " With fewer than three seeds the spread over seeds cannot be estimated: "
+        "this is about these trained networks, not about the way of training them."
+    )
+
+
+def _join(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
