@@ -70,10 +70,16 @@ def test_every_parameter_gets_a_gradient_that_no_padding_reaches(config: Encoder
 @pytest.mark.parametrize("config", EVERY)
 def test_bf16_autocast_stays_near_fp32(config: EncoderConfig) -> None:
     encoder, (features, lens) = build(config), batch()
-    exact, _ = encoder(features, lens)
-    with torch.autocast("cpu", torch.bfloat16):
-        rough, _ = encoder(features, lens)
-    assert (rough - exact).abs().max() < 0.05 * exact.abs().max()
+    target, outputs, gradients = torch.randn(32), [], []
+    for enabled in (False, True):
+        encoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            out, _ = encoder(features, lens)
+        (out.float() @ target).sum().backward()
+        outputs.append(out.detach())
+        gradients.append(torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None]))
+    assert (outputs[0] - outputs[1]).abs().max() < 0.05 * outputs[0].abs().max()
+    assert (gradients[0] - gradients[1]).norm() < 0.05 * gradients[0].norm()
 
 
 @pytest.mark.parametrize("kind", ["transformer", "conformer", "sanm"])
