@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paraformer.positions import rotate
+
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values of one attention, each `(B, H, Tk, d)`."""
 
@@ -111,10 +113,14 @@ class SelfAttention(RecordsWeights):
         hidden_dim: Width of the output, D.
         num_heads: Number of heads, H; divides D.
         input_dim: Width of the input where it differs from D (the first layer of a SANM encoder).
+        rotary: Turn queries and keys by their positions; else the input has to carry them.
     """
 
-    def __init__(self, hidden_dim: int, num_heads: int, input_dim: int | None = None) -> None:
+    def __init__(
+        self, hidden_dim: int, num_heads: int, input_dim: int | None = None, *, rotary: bool = False
+    ) -> None:
         super().__init__()
+        self.rotary = rotary
         self.num_heads = num_heads
         self.qkv = nn.Linear(input_dim or hidden_dim, 3 * hidden_dim)
         self.output = nn.Linear(hidden_dim, hidden_dim)
@@ -127,6 +133,8 @@ class SelfAttention(RecordsWeights):
         """Attend as `forward` does, and hand out the values too: `(B, T, D)` each."""
         queries, keys, values = self.qkv(x).chunk(3, dim=-1)
         q, k, v = (split_heads(part, self.num_heads) for part in (queries, keys, values))
+        if self.rotary:
+            q, k = rotate(q), rotate(k)
         if self.recording:
             self._weights = self._weigh(q, k, mask).detach()
         return self.output(merge_heads(self._attend(q, k, v, mask))), values

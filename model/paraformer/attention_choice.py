@@ -26,7 +26,13 @@ def is_builtin_attention(name: str) -> bool:
 
 
 def build_attention(
-    name: str, hidden_dim: int, num_heads: int, *, window: int, input_dim: int | None = None
+    name: str,
+    hidden_dim: int,
+    num_heads: int,
+    *,
+    window: int,
+    input_dim: int | None = None,
+    rotary: bool = False,
 ) -> nn.Module:
     """Make one layer's attention.
 
@@ -36,15 +42,16 @@ def build_attention(
         num_heads: Number of heads; divides D.
         window: Frames that a local attention sees, half of them to either side.
         input_dim: Width of the input where it differs from D; ours only.
+        rotary: Turn queries and keys by their positions; ours only.
 
     Raises:
         ConfigError: if there is no such attention, or the user's class cannot be constructed or called as
             above.
     """
     if name == "full":
-        return SelfAttention(hidden_dim, num_heads, input_dim)
+        return SelfAttention(hidden_dim, num_heads, input_dim, rotary=rotary)
     if name == "local":
-        return LocalAttention(hidden_dim, num_heads, window, input_dim)
+        return LocalAttention(hidden_dim, num_heads, window, input_dim, rotary=rotary)
     attention = _construct(_import_class(name), name, hidden_dim, num_heads, window)
     _try_call(attention, name, hidden_dim)
     return attention

@@ -28,10 +28,19 @@ class LocalAttention(SelfAttention):
         num_heads: Number of heads, H; divides D.
         window: Width of the window in frames.
         input_dim: Width of the input where it differs from D.
+        rotary: Turn queries and keys by their positions.
     """
 
-    def __init__(self, hidden_dim: int, num_heads: int, window: int, input_dim: int | None = None) -> None:
-        super().__init__(hidden_dim, num_heads, input_dim)
+    def __init__(
+        self,
+        hidden_dim: int,
+        num_heads: int,
+        window: int,
+        input_dim: int | None = None,
+        *,
+        rotary: bool = False,
+    ) -> None:
+        super().__init__(hidden_dim, num_heads, input_dim, rotary=rotary)
         self.reach = window // 2
         self.block = max(_SMALLEST_BLOCK, 2 * self.reach)
 

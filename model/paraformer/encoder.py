@@ -22,7 +22,7 @@ from paraformer.positions import sinusoids
 
 
 class Encoder(nn.Module):
-    """Front end, input projection, sinusoidal positions, layers, and a last normalisation.
+    """Front end, input projection, positions, layers, and a last normalisation.
 
     Args:
         front_end: What makes encoder frames of feature frames.
@@ -30,6 +30,7 @@ class Encoder(nn.Module):
         hidden_dim: Width of the layers' output, D.
         dropout: Share of the layers' input values dropped in training.
         project_input: Map the front end's frames to width D; else the first layer does that.
+        add_positions: Add sinusoidal positions; else the layers' attention knows them.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Encoder(nn.Module):
         dropout: float,
         *,
         project_input: bool,
+        add_positions: bool = True,
     ) -> None:
         super().__init__()
         self.front_end = front_end
@@ -51,6 +53,7 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output_dim = hidden_dim
         self.subsampling = front_end.subsampling
+        self.add_positions = add_positions
         # The published model scales the frames that it takes unprojected.
         self.input_scale = 1.0 if front_end.output_dim == hidden_dim or project_input else hidden_dim**0.5
 
@@ -67,8 +70,10 @@ class Encoder(nn.Module):
         x = self.input_projection(self.front_end(features, feat_lens))
         encoder_lens = self.output_lengths(feat_lens)
         mask = length_mask(encoder_lens, x.shape[1])
-        x = zero_padding(self.input_scale * x + sinusoids(x.shape[1], x.shape[2], x.device), mask)
-        x = self.dropout(x)
+        x = self.input_scale * x.to(features.dtype)  # the residual stream keeps fp32 under autocast
+        if self.add_positions:
+            x = x + sinusoids(x.shape[1], x.shape[2], x.device)
+        x = self.dropout(zero_padding(x, mask))
         for layer in self.layers:
             x = layer(x, mask)
         return zero_padding(self.norm(x), mask), encoder_lens
@@ -91,7 +96,14 @@ def build_encoder(config: EncoderConfig, feature_dim: int) -> Encoder:
     if _maps_input(config):
         input_dims[0] = front_end.output_dim
     layers = [_build_layer(config, input_dim) for input_dim in input_dims]
-    return Encoder(front_end, layers, config.hidden_dim, config.dropout, project_input=project_input)
+    return Encoder(
+        front_end,
+        layers,
+        config.hidden_dim,
+        config.dropout,
+        project_input=project_input,
+        add_positions=not _rotates(config),
+    )
 
 
 def _maps_input(config: EncoderConfig) -> bool:
@@ -99,11 +111,21 @@ def _maps_input(config: EncoderConfig) -> bool:
     return config.kind == "sanm" and config.num_layers > 0 and is_builtin_attention(config.attention)
 
 
+def _rotates(config: EncoderConfig) -> bool:
+    """Whether the attention knows relative positions, as the Conformer's must where it is ours."""
+    return config.kind == "conformer" and is_builtin_attention(config.attention)
+
+
 def _build_layer(config: EncoderConfig, input_dim: int) -> nn.Module:
     hidden_dim, dropout = config.hidden_dim, config.dropout
     ffn_dim = config.ffn_dim or 4 * hidden_dim
     attention = build_attention(
-        config.attention, hidden_dim, config.num_heads, window=config.attention_window, input_dim=input_dim
+        config.attention,
+        hidden_dim,
+        config.num_heads,
+        window=config.attention_window,
+        input_dim=input_dim,
+        rotary=_rotates(config),
     )
     if config.kind == "transformer":
         return TransformerEncoderLayer(attention, hidden_dim, ffn_dim, dropout)

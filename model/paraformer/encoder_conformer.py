@@ -36,9 +36,9 @@ class ConvolutionModule(nn.Module):
 class ConformerEncoderLayer(nn.Module):
     """Half a feed-forward block, self-attention, convolution, the other half, and a normalisation.
 
-    Positions are the encoder's absolute sinusoids and the convolution's order of frames, not the relative
-    encoding inside the attention of the paper: so every attention, fused kernels and a user's own included,
-    fits here too.
+    The attention knows relative positions, as in the paper, by rotation instead of by learned projections of
+    the distances: these add T² scores to each head and rule the fused kernels out. A user's own attention
+    gets absolute positions with its input.
 
     Args:
         attention: Any module called as `attention(x (B, T, D), mask (B, T)) -> (B, T, D)`.
