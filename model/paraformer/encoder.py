@@ -31,6 +31,7 @@ class Encoder(nn.Module):
         dropout: Share of the layers' input values dropped in training.
         project_input: Map the front end's frames to width D; else the first layer does that.
         add_positions: Add sinusoidal positions; else the layers' attention knows them.
+        input_scale: Factor of the layers' input, before positions are added.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class Encoder(nn.Module):
         dropout: float,
         *,
         project_input: bool,
-        add_positions: bool = True,
+        add_positions: bool,
+        input_scale: float,
     ) -> None:
         super().__init__()
         self.front_end = front_end
@@ -54,8 +56,7 @@ class Encoder(nn.Module):
         self.output_dim = hidden_dim
         self.subsampling = front_end.subsampling
         self.add_positions = add_positions
-        # The published model scales the frames that it takes unprojected.
-        self.input_scale = 1.0 if front_end.output_dim == hidden_dim or project_input else hidden_dim**0.5
+        self.input_scale = input_scale
 
     def forward(self, features: Tensor, feat_lens: Tensor) -> tuple[Tensor, Tensor]:
         """Encode a padded batch of utterances.
@@ -91,24 +92,25 @@ def build_encoder(config: EncoderConfig, feature_dim: int) -> Encoder:
             user's that cannot be constructed or called as it must.
     """
     front_end = build_front_end(config.front_end, feature_dim, config.hidden_dim)
-    project_input = front_end.output_dim != config.hidden_dim and not _maps_input(config)
+    as_published = _takes_stacked_frames(config)
     input_dims = [config.hidden_dim] * config.num_layers
-    if _maps_input(config):
+    if as_published:
         input_dims[0] = front_end.output_dim
-    layers = [_build_layer(config, input_dim) for input_dim in input_dims]
     return Encoder(
         front_end,
-        layers,
+        [_build_layer(config, input_dim) for input_dim in input_dims],
         config.hidden_dim,
         config.dropout,
-        project_input=project_input,
+        project_input=front_end.output_dim != config.hidden_dim and not as_published,
         add_positions=not _rotates(config),
+        input_scale=config.hidden_dim**0.5 if as_published else 1.0,
     )
 
 
-def _maps_input(config: EncoderConfig) -> bool:
-    """Whether the first layer maps frames to the encoder's width, as in the published SANM encoder."""
-    return config.kind == "sanm" and config.num_layers > 0 and is_builtin_attention(config.attention)
+def _takes_stacked_frames(config: EncoderConfig) -> bool:
+    """Whether this is the published SANM encoder, whose first layer takes scaled stacks of frames as they are."""
+    stacked = config.kind == "sanm" and config.front_end == "lfr"
+    return stacked and config.num_layers > 0 and is_builtin_attention(config.attention)
 
 
 def _rotates(config: EncoderConfig) -> bool:
