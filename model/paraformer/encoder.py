@@ -108,7 +108,7 @@ def build_encoder(config: EncoderConfig, feature_dim: int) -> Encoder:
 
 
 def _takes_stacked_frames(config: EncoderConfig) -> bool:
-    """Whether this is the published SANM encoder, whose first layer takes scaled stacks of frames as they are."""
+    """Whether this is the published SANM encoder: its first layer takes stacks of frames as they are."""
     stacked = config.kind == "sanm" and config.front_end == "lfr"
     return stacked and config.num_layers > 0 and is_builtin_attention(config.attention)
 
