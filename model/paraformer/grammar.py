@@ -1,7 +1,7 @@
 """Sentences from a small grammar.
 
-A grammar has a start symbol and rules. A rule is a list of alternatives; each is text in which `<name>` stands for
-any sentence of that rule and `<name>[2,5]` for two to five of them in a row::
+A grammar has a start symbol and rules. A rule is a list of alternatives; each is text in which `<name>` stands
+for any sentence of that rule and `<name>[2,5]` for two to five of them in a row::
 
     start: command
     rules:
@@ -40,7 +40,7 @@ class Grammar:
         return cls(start, {name: tuple(str(text) for text in texts) for name, texts in rules.items()})
 
     def faults(self) -> list[Fault]:
-        """Everything wrong with it: names without a rule, impossible repeats, rules that contain themselves."""
+        """Everything wrong: names without a rule, impossible repeats, rules that contain themselves."""
         known = ", ".join(self.rules)
         faults = []
         if self.start not in self.rules:

@@ -205,7 +205,7 @@ def _split_faults(path: str, split: SplitRecipe) -> list[Fault]:
     if not split.voices:
         faults.append(Fault(f"{path}.voices", (), "must name at least one voice"))
     for voice in split.voices:
-        message = unknown_voice(voice)
-        if message:
-            faults.append(Fault(f"{path}.voices", voice, message))
+        unknown = unknown_voice(voice)
+        if unknown:
+            faults.append(Fault(f"{path}.voices", voice, unknown))
     return faults

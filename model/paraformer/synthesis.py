@@ -6,7 +6,8 @@
        └────> random numbers ───┴─> eSpeak NG ─> 16 kHz, silence around, noise, level ─> FLAC + manifest
 
 Each split draws from its own random numbers and has its own eSpeak NG process, so the length of one does not
-change another. No voice is shared between splits, nor a variant: the same timbre in another accent is no stranger.
+change another. No voice is shared between splits, nor a variant: the same timbre in another accent is no
+stranger.
 
 A corpus is written to a hidden folder beside its place and moved there when it is whole.
 """
@@ -15,7 +16,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -60,9 +60,9 @@ def synthesise(recipe: SynthesisRecipe, folder: str | Path, progress: Progress |
     record = _record(recipe)
     if _holds(folder, record):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
+        partial.mkdir(parents=True)
         _write_corpus(recipe, partial, progress or (lambda done, total: None))
         (partial / RECIPE_FILE).write_text(record, encoding="utf-8")
         _move(partial, folder, record)
@@ -93,19 +93,11 @@ def _holds(folder: Path, record: str) -> bool:
 
 
 def _move(partial: Path, folder: Path, record: str) -> None:
-    # mkdtemp lets nobody else in; a corpus is as open as any other folder.
-    partial.chmod(0o777 & ~_umask())
     try:
         partial.replace(folder)
     except OSError:
         if not _holds(folder, record):  # another process made the same corpus meanwhile: fine
             raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _write_corpus(recipe: SynthesisRecipe, folder: Path, progress: Progress) -> None:
@@ -127,7 +119,7 @@ def _write_split(recipe: SynthesisRecipe, name: str, split: SplitRecipe, folder:
         for index in range(split.utterances):
             text = recipe.grammar.sentence(rng)
             voice = split.voices[int(rng.integers(len(split.voices)))]
-            speed, pitch = (int(round(_draw(limits, rng))) for limits in (recipe.speed, recipe.pitch))
+            speed, pitch = (round(_draw(limits, rng)) for limits in (recipe.speed, recipe.pitch))
             spoken = speaker.speak(text, voice, speed, pitch)
             samples = _finish(recipe, spoken, speaker.sample_rate, rng)
             path = folder / "audio" / name / f"{index:06d}.flac"
