@@ -1,0 +1,256 @@
+"""The parts of a sweep file that say how it runs, as frozen dataclasses; `spec.SweepSpec` holds them.
+
+None of them changes the result of a trial, so none of them enters its ``trial_key``.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from paraformer.errors import Fault
+from paraformer_platform.sweeps.reading import Strict
+
+Hours = float
+Seconds = float
+
+GOALS = ("minimize", "maximize")
+EXECUTIONS = ("auto", "ray_train", "in_trial")
+EARLY_TERMINATIONS = ("asha", "hyperband", "median")
+OUT_OF_MEMORY_ANSWERS = ("fail", "retry")
+SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class MetricConfig(Strict):
+    """What the sweep is about."""
+
+    name: str = "test/wer"
+    """Name of the metric."""
+    goal: str = "minimize"
+    """minimize or maximize."""
+    target: float | None = None
+    """A search ends once a variant is at least this good."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        yield from _choice("goal", self.goal, GOALS)
+
+
+@dataclass(frozen=True)
+class DesignConfig(Strict):
+    """Method fractional: how much of the full factorial is run."""
+
+    resolution: str = "IV"
+    """III: main effects clear of each other; IV: of two-factor interactions too; V: these of each other."""
+    generators: str | tuple[str, ...] = "auto"
+    """auto, or words such as ``D=ABC``; factors are lettered in the order of the file."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        yield from _choice("resolution", self.resolution, ("III", "IV", "V"))
+        if isinstance(self.generators, str) and self.generators != "auto":
+            yield Fault(
+                "generators", self.generators, f"generators ({self.generators}) must be auto or a list"
+            )
+
+
+@dataclass(frozen=True)
+class SearchConfig(Strict):
+    """Method bayes: who proposes. The same seed proposes the same variants, also after a resume."""
+
+    sampler: str = "tpe"
+    """tpe, gp, cmaes, qmc, random, nsgaii …: Optuna's samplers by name."""
+    seed: int = 0
+    """Seed of the sampler; the seeds of the trainings stand in the sweep's ``seeds``."""
+    startup_trials: int = 10
+    """Random proposals before a model of the results is used."""
+    lookahead: int = 4
+    """Variants at work at once. Proposal n knows the results of all up to n - lookahead and of no others,
+    so that it does not depend on which trial happened to end first."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        yield from _at_least("lookahead", self.lookahead, 1)
+        yield from _at_least("startup_trials", self.startup_trials, 0)
+        yield from _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True)
+class EarlyTerminateConfig(Strict):
+    """Ending trials that fall behind; refused where it would bias a comparison."""
+
+    type: str
+    """asha, hyperband or median."""
+    min_iter: int = 1
+    """Epochs that every trial gets."""
+    max_iter: int | None = None
+    """Epochs of a whole trial; none means the training's own number."""
+    eta: int = 3
+    """One in eta trials goes on at each rung."""
+    time_metric: str = "epoch"
+    """What is counted."""
+    allow_biased: bool = False
+    """Run it on ablation and fractional cells all the same; the report marks what was cut short."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        yield from _choice("type", self.type, EARLY_TERMINATIONS)
+        yield from _at_least("min_iter", self.min_iter, 1)
+        yield from _at_least("eta", self.eta, 2)
+        if self.max_iter is not None and self.max_iter < self.min_iter:
+            message = f"max_iter ({self.max_iter}) must not be below min_iter ({self.min_iter})"
+            yield Fault("max_iter", self.max_iter, message)
+
+
+@dataclass(frozen=True)
+class BudgetConfig(Strict):
+    """When to admit no more trials; running ones are never ended."""
+
+    gpu_hours: Hours | None = None
+    """GPU-hours used by this sweep."""
+    wall: str | float | None = None
+    """Wall time since the launch: 24h, 90m, or a number of seconds."""
+    max_failed: int | None = None
+    """Failed trials."""
+
+    @property
+    def wall_seconds(self) -> Seconds | None:
+        """The wall time in seconds."""
+        if not isinstance(self.wall, str):
+            return self.wall
+        parts = re.findall(r"([\d.]+)\s*([smhd])", self.wall)
+        return sum(float(number) * SECONDS_OF_UNIT[unit] for number, unit in parts)
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        if isinstance(self.wall, str) and not re.fullmatch(r"(\s*\d+(\.\d+)?\s*[smhd])+\s*", self.wall):
+            yield Fault("wall", self.wall, f"wall ({self.wall}) must be a time such as 24h, 90m or 1h30m")
+        for name in ("gpu_hours", "max_failed"):
+            if (value := getattr(self, name)) is not None:
+                yield from _at_least(name, value, 0)
+
+
+@dataclass(frozen=True)
+class ResourcesConfig(Strict):
+    """What one trial gets; a key left out keeps the base file's value."""
+
+    workers: int | None = None
+    """Workers of one training; more than one train together (DDP)."""
+    cpus_per_worker: float | None = None
+    """CPU cores."""
+    gpus_per_worker: float | None = None
+    """GPUs; a fraction lets trials share one."""
+    execution: str | None = None
+    """auto, ray_train or in_trial."""
+    gpu_mem_gb: float | None = None
+    """GPU memory that a trial needs; bounds how many share a GPU."""
+    max_concurrent: int | str = "auto"
+    """Trials at once; auto fills the cluster."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        if self.execution is not None:
+            yield from _choice("execution", self.execution, EXECUTIONS)
+        if isinstance(self.max_concurrent, str):
+            yield from _choice("max_concurrent", self.max_concurrent, ("auto",), "or a number")
+        else:
+            yield from _at_least("max_concurrent", self.max_concurrent, 1)
+        for name, least in (
+            ("workers", 1),
+            ("cpus_per_worker", 0),
+            ("gpus_per_worker", 0),
+            ("gpu_mem_gb", 0),
+        ):
+            if (value := getattr(self, name)) is not None:
+                yield from _at_least(name, value, least)
+
+    def overrides(self) -> dict[str, object]:
+        """Return what the sweep says of ``resources`` in the experiment's configuration."""
+        names = ("workers", "cpus_per_worker", "gpus_per_worker", "execution")
+        return {f"resources.{name}": value for name in names if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True)
+class RetriesConfig(Strict):
+    """How often a trial is tried again, from its last checkpoint."""
+
+    max_failures: int = 1
+    """After an error of the trial itself."""
+    max_preemptions: int = -1
+    """After its worker was lost; counted apart, -1 is without limit."""
+    oom: str = "fail"
+    """fail or retry when memory ran out; the same trial would most likely run out again."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        yield from _at_least("max_failures", self.max_failures, 0)
+        yield from _at_least("max_preemptions", self.max_preemptions, -1)
+        yield from _choice("oom", self.oom, OUT_OF_MEMORY_ANSWERS)
+
+
+@dataclass(frozen=True)
+class CheckpointsConfig(Strict):
+    """How many checkpoints outlive the sweep; Determined's words."""
+
+    save_trial_latest: int = 1
+    """Newest checkpoints kept of every trial."""
+    save_trial_best: int = 1
+    """Best checkpoints kept of every trial."""
+    save_experiment_best: int = 1
+    """Trials of the whole sweep whose best checkpoint is kept whatever the others say."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        for name in ("save_trial_latest", "save_trial_best", "save_experiment_best"):
+            yield from _at_least(name, getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
+class TrackingConfig(Strict):
+    """Where MLflow is; a key left out keeps the base file's value."""
+
+    uri: str | None = None
+    """MLflow's address."""
+    experiment: str | None = None
+    """MLflow's experiment."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """More tags for the sweep's run."""
+
+    def overrides(self) -> dict[str, object]:
+        """Return what the sweep says of ``tracking`` in the experiment's configuration."""
+        given = {"tracking.uri": self.uri, "tracking.experiment": self.experiment}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ReportConfig(Strict):
+    """The statistics of the report."""
+
+    alpha: float = 0.05
+    """Family-wise error rate; intervals cover 1 - alpha."""
+    correction: str = "holm"
+    """Correction for many comparisons: holm or none."""
+    bootstrap: int = 10000
+    """Resamples of an interval."""
+    block: str = "speaker"
+    """What is resampled as one: speaker or utterance."""
+    equivalence_margin: float | None = None
+    """A difference within this of the baseline counts as none."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        if not 0 < self.alpha < 1:
+            yield Fault("alpha", self.alpha, f"alpha ({self.alpha}) must lie between 0 and 1")
+        yield from _at_least("bootstrap", self.bootstrap, 1)
+        yield from _choice("correction", self.correction, ("holm", "none"))
+        yield from _choice("block", self.block, ("speaker", "utterance"))
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...], more: str = "") -> Iterator[Fault]:
+    if value not in allowed:
+        yield Fault(name, value, f"{name} ({value}) must be one of {', '.join(allowed)} {more}".rstrip())
+
+
+def _at_least(name: str, value: float, least: float) -> Iterator[Fault]:
+    if value < least:
+        yield Fault(name, value, f"{name} ({value}) must be at least {least}")
