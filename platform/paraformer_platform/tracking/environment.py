@@ -1,4 +1,4 @@
-"""Where a trial ran and from which source: versions, processor, accelerator, git commit; no host or user name."""
+"""Where a trial ran and from which source: versions, processor, accelerator, git commit; no host name."""
 
 import importlib.metadata
 import os

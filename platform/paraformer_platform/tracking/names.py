@@ -1,4 +1,4 @@
-"""The names under which trials and sweeps are found in MLflow; ``paraformer_analysis`` reads the same ones."""
+"""The names under which trials and sweeps are found in MLflow; the analysis room reads the same ones."""
 
 from typing import Final
 

@@ -1,0 +1,65 @@
+"""Whether a cluster can ever run what is asked, found out before anything waits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from paraformer_platform.errors import ClusterError
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one node of a cluster has in all, in use or not."""
+
+    address: str
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one trial asks for."""
+
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+
+    def fits_on(self, node: Node) -> int:
+        """Return how many workers of this trial one node can hold."""
+        by_cpu = node.cpus // self.cpus_per_worker if self.cpus_per_worker else float("inf")
+        by_gpu = node.gpus // self.gpus_per_worker if self.gpus_per_worker else float("inf")
+        return int(min(by_cpu, by_gpu, self.workers))
+
+
+def gangs_at_once(request: Request, nodes: Sequence[Node]) -> int:
+    """Return how many trials of this request run at the same time on these nodes."""
+    workers = sum(
+        Request(10**9, request.cpus_per_worker, request.gpus_per_worker).fits_on(node) for node in nodes
+    )
+    return workers // request.workers
+
+
+def check_request(request: Request, nodes: Sequence[Node]) -> None:
+    """Refuse a request that these nodes can never meet.
+
+    Raises:
+        ClusterError: with what was asked for, what each node has, and the remedy.
+    """
+    if gangs_at_once(request, nodes) >= 1:
+        return
+    each = f"cpus_per_worker {request.cpus_per_worker:g}, gpus_per_worker {request.gpus_per_worker:g}"
+    there = "; ".join(f"{node.address} has {node.cpus:g} CPUs, {node.gpus:g} GPUs" for node in nodes)
+    raise ClusterError(
+        f"a trial asks for {request.workers} × ({each}), which this cluster can never hold: {there}. "
+        "Lower resources.workers, cpus_per_worker or gpus_per_worker, or use a larger cluster"
+    )
+
+
+def nodes_from_ray(records: Sequence[Mapping[str, object]]) -> list[Node]:
+    """Read the living nodes from what ``ray.nodes()`` returns."""
+    return [_node(record) for record in records if record["Alive"]]
+
+
+def _node(record: Mapping[str, object]) -> Node:
+    resources = record["Resources"]
+    assert isinstance(resources, Mapping)
+    return Node(str(record["NodeManagerAddress"]), resources.get("CPU", 0.0), resources.get("GPU", 0.0))

@@ -1,0 +1,325 @@
+"""Running a sweep from its driver: queue, Ray, the MLflow writer and the display, opened and closed in order.
+
+Whatever ends a sweep — its last trial, Ctrl-C, SIGTERM, an error — no process of ours stays, no claim and
+no MLflow run stays open, and the same command goes on from there. A driver that is killed outright cannot
+clean up: its Ray dies with it, and the next driver finds the claims of a process that is gone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from paraformer_platform.clusters.connection import Connection
+from paraformer_platform.clusters.preflight import Request, check_request, gangs_at_once
+from paraformer_platform.sweeps.interrupts import Interrupts
+from paraformer_platform.sweeps.ledger import Ledger
+from paraformer_platform.sweeps.outcome import COMPLETED, FAILED, STOPPED, TrialOutcome
+from paraformer_platform.sweeps.progress import Progress
+from paraformer_platform.sweeps.queue import Limits, QueuedTrial, TrialQueue, TrialSource
+from paraformer_platform.sweeps.signals import ask_to_stop, clear_stop, stop_reason
+from paraformer_platform.sweeps.trial import TrainFunction, TrialTask
+from paraformer_platform.tracking import names
+from paraformer_platform.tracking.environment import source_state
+from paraformer_platform.tracking.mlflow_store import RunStore
+from paraformer_platform.tracking.projection import TrialRecord
+from paraformer_platform.tracking.sweep_run import SweepRun
+from paraformer_platform.tracking.writer import Ending, TrackingWriter
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
+
+INTERRUPTED = "interrupted"
+RAY_TRAIN = "ray_train"
+IN_TRIAL = "in_trial"
+DRIVER_CPUS = 0.01
+"""What Tune reserves for a trial whose work is done by Ray Train workers; these reserve their own."""
+
+
+@dataclass(frozen=True)
+class TrialSheet:
+    """What the driver knows of a trial besides its key."""
+
+    variant: str
+    seed: int
+    config: Mapping[str, Any]
+    """Resolved configuration, as the worker gets it."""
+    params: Mapping[str, object]
+    """The same, flat, for MLflow."""
+
+    @property
+    def label(self) -> str:
+        """Name the trial for people."""
+        return f"{self.variant} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A sweep, ready to run."""
+
+    name: str
+    storage: Path
+    ledger_url: str
+    source: TrialSource
+    describe: Callable[[QueuedTrial], TrialSheet]
+    metric: str
+    """Name of the metric the sweep is about."""
+    goal: str = "minimize"
+    request: Request = field(default_factory=lambda: Request(1, cpus_per_worker=1, gpus_per_worker=0))
+    execution: str = IN_TRIAL
+    """in_trial or ray_train."""
+    limits: Limits = field(default_factory=Limits)
+    max_concurrent: int | None = None
+    address: str | None = None
+    """Address of a Ray; None starts one on this machine."""
+    tracking_uri: str = ""
+    experiment: str = "paraformer"
+    plan_hash: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the parent run and of every trial."""
+    files: tuple[Path, ...] = ()
+    """Files of the sweep that its parent run keeps; read at the start and again at the end."""
+    scheduler: "Callable[[], TrialScheduler] | None" = None
+    """Makes what judges running trials, for early stopping."""
+
+    @property
+    def folder(self) -> Path:
+        """The sweep's own folder."""
+        return self.storage / "sweeps" / self.name
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """How a sweep ended."""
+
+    completed: int
+    failed: int
+    stopped: int
+    planned: int
+    stop_reason: str | None
+    """Why trials were left out; None when none were."""
+    run_id: str
+    """Parent run in MLflow."""
+    unsent: tuple[str, ...]
+    """Trials whose results MLflow did not take."""
+    failures: Mapping[str, str]
+    """Error of every failed trial by its label."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or SIGTERM ended the sweep."""
+        return self.stop_reason == INTERRUPTED
+
+    @property
+    def whole(self) -> bool:
+        """Whether every planned trial is completed."""
+        return self.completed == self.planned
+
+
+def choose_execution(asked: str, request: Request) -> str:
+    """Resolve ``auto``: Ray Train for GPUs and gangs, the trial's own reused actor for one CPU worker."""
+    if asked != "auto":
+        return asked
+    return RAY_TRAIN if request.workers > 1 or request.gpus_per_worker > 0 else IN_TRIAL
+
+
+def run_sweep(job: SweepJob, train: TrainFunction, console: Console | None = None) -> SweepOutcome:
+    """Run what is left of a sweep, from the main thread.
+
+    Args:
+        job: The sweep.
+        train: What a trial does in a worker.
+        console: Where progress is shown.
+
+    Raises:
+        ClusterError: no Ray, or one that can never run these trials.
+        TrackingError: the MLflow store cannot be opened.
+        LedgerError: the ledger cannot be opened.
+    """
+    with Interrupts() as interrupts:
+        driver = _Driver(job, train, console or Console(), interrupts)
+        return driver.run()
+
+
+class _Driver:
+    """One run of a sweep in its driver; what Tune reports comes in through the listener methods."""
+
+    def __init__(self, job: SweepJob, train: TrainFunction, console: Console, interrupts: Interrupts) -> None:
+        self._job = job
+        self._train = train
+        self._interrupts = interrupts
+        job.folder.mkdir(parents=True, exist_ok=True)
+        clear_stop(job.folder)
+        self._ledger = Ledger(job.ledger_url)
+        self._records = self._ledger.records()
+        self._queue = TrialQueue(
+            job.source,
+            self._stored,
+            job.limits,
+            asked_to_stop=lambda: stop_reason(job.folder),
+            on_outcome=self._on_outcome,
+        )
+        self._progress = Progress(
+            self._queue,
+            metric=job.metric,
+            goal=job.goal,
+            concurrency=job.max_concurrent or 1,
+            gpus_per_trial=job.request.workers * job.request.gpus_per_worker,
+            console=console,
+        )
+        store = RunStore(job.tracking_uri, job.experiment)
+        self._finished_runs = {
+            key for key, run in store.trial_runs().items() if run.info.status == names.FINISHED
+        }
+        self._writer = TrackingWriter(store)
+        self._parent = SweepRun(store, job.name, job.plan_hash, job.folder)
+        self._tags = {**job.tags, **source_state().tags(), names.SWEEP: job.name}
+
+    def run(self) -> SweepOutcome:
+        self._parent.open(self._tags)
+        status = names.KILLED
+        try:
+            self._parent.log_files(self._job.files)
+            with self._writer:
+                self._run_and_put_away()
+            status = names.FAILED if self._queue.count(FAILED) else names.FINISHED
+            status = names.KILLED if self._queue.stop_reason == INTERRUPTED else status
+            self._parent.log_files(self._job.files)
+        finally:
+            self._parent.close(status)
+        return self._result()
+
+    def _run_and_put_away(self) -> None:
+        """Run trials; whatever happens, leave no claim and no MLflow run open."""
+        try:
+            with self._progress:
+                if not self._nothing_to_run():
+                    self._run_on_ray()
+        except KeyboardInterrupt:
+            self._queue.stop(INTERRUPTED)
+        finally:
+            self._interrupts.put_away()
+            self._writer.close_open(Ending(STOPPED, attempt=1))
+
+    def _nothing_to_run(self) -> bool:
+        """Settle all trials that the ledger knows; Ray is not started for them."""
+        trial = self._queue.next()
+        if trial is not None:
+            self._queue.put_back(trial)
+        return trial is None and self._queue.finished
+
+    def _run_on_ray(self) -> None:
+        job = self._job
+        with Connection(job.address) as connection:
+            self._interrupts.install()
+            nodes = connection.nodes()
+            if not connection.may_grow():
+                check_request(job.request, nodes)
+            at_once = min(gangs_at_once(job.request, nodes) or 1, job.max_concurrent or 10**6)
+            self._progress.concurrency = at_once
+            self._interrupts.ask_first(self._ask_trials_to_stop)
+            self._run_trials(at_once if job.execution == RAY_TRAIN else job.max_concurrent)
+
+    def _run_trials(self, max_concurrent: int | None) -> None:
+        from paraformer_platform.sweeps.runner_gang import gang_training
+        from paraformer_platform.sweeps.runner_tune import run_trials
+
+        job, request = self._job, self._job.request
+        gang = job.execution == RAY_TRAIN
+        run_trials(
+            self._queue,
+            self._task,
+            gang_training(self._train, request) if gang else self._train,
+            listener=self,
+            cpus=DRIVER_CPUS if gang else request.cpus_per_worker,
+            gpus=0 if gang else request.gpus_per_worker,
+            max_concurrent=max_concurrent,
+            folder=job.folder,
+            scheduler=job.scheduler() if job.scheduler else None,
+        )
+
+    def _ask_trials_to_stop(self) -> None:
+        """On the first Ctrl-C: admit no more, and let running trials write their checkpoints."""
+        self._queue.stop(INTERRUPTED)
+        ask_to_stop(self._job.folder, INTERRUPTED)
+        self._progress.note("Stopping: trials write their checkpoints (Ctrl-C again ends them at once)")
+
+    def _task(self, trial: QueuedTrial) -> TrialTask:
+        job = self._job
+        return TrialTask(
+            trial_key=trial.trial_key,
+            config=job.describe(trial).config,
+            storage=str(job.storage.resolve()),
+            sweep=job.name,
+            ledger_url=job.ledger_url,
+            threads=max(1, int(job.request.cpus_per_worker)),
+        )
+
+    def _record(self, trial: QueuedTrial) -> TrialRecord:
+        sheet = self._job.describe(trial)
+        return TrialRecord(
+            trial_key=trial.trial_key,
+            folder=self._job.storage / "trials" / trial.trial_key,
+            name=f"{self._job.name} {sheet.label}",
+            tags={**self._tags, names.VARIANT: sheet.variant, names.SEED: str(sheet.seed)},
+            params=sheet.params,
+            parent_run_id=self._parent.run_id,
+        )
+
+    def _stored(self, trial_key: str) -> TrialOutcome | None:
+        """Return the result that the ledger has of a trial, or that it was stopped for good."""
+        record = self._records.pop(trial_key, None) or self._ledger.record(trial_key)
+        if record is None or record.state not in (COMPLETED, STOPPED):
+            return None
+        if record.state == STOPPED and stop_reason(self._job.storage / "trials" / trial_key) is None:
+            return None  # the sweep was interrupted; this trial goes on
+        return TrialOutcome(
+            trial_key,
+            record.state,
+            record.result or {},
+            attempt=record.attempts,
+            stored=True,
+            seconds=record.seconds,
+        )
+
+    def claimed(self, trial: QueuedTrial) -> None:
+        """Show the trial, and draw its run in MLflow."""
+        self._progress.started(trial.trial_key, self._job.describe(trial).label)
+        self._writer.follow(self._record(trial))
+
+    def reported(self, trial_key: str, metrics: Mapping[str, float]) -> None:
+        """Show an epoch's metrics."""
+        self._progress.reported(trial_key, metrics)
+
+    def left(self, trial: QueuedTrial, outcome: TrialOutcome) -> None:
+        """Show an attempt that is not final as over."""
+        if trial.trial_key not in self._queue.outcomes:
+            self._progress.set_aside(trial.trial_key)
+
+    def _on_outcome(self, trial: QueuedTrial, outcome: TrialOutcome) -> None:
+        """Show and write a final outcome; one that was stored only if MLflow does not have it."""
+        self._progress.ended(self._job.describe(trial).label, outcome)
+        if outcome.stored and trial.trial_key in self._finished_runs:
+            return
+        self._writer.follow(self._record(trial))
+        ending = Ending(outcome.state, outcome.attempt, outcome.error, outcome.error_kind)
+        self._writer.finish(trial.trial_key, ending)
+
+    def _result(self) -> SweepOutcome:
+        queue = self._queue
+        return SweepOutcome(
+            completed=queue.count(COMPLETED),
+            failed=queue.count(FAILED),
+            stopped=queue.count(STOPPED),
+            planned=queue.source.total,
+            stop_reason=queue.stop_reason,
+            run_id=self._parent.run_id,
+            unsent=tuple(self._writer.unsent),
+            failures={
+                trial_key: outcome.error or ""
+                for trial_key, outcome in queue.outcomes.items()
+                if outcome.state == FAILED
+            },
+        )

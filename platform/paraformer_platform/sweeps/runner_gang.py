@@ -1,0 +1,172 @@
+"""Training one trial with Ray Train: several workers, or GPUs, started from inside the trial's Tune actor.
+
+The trial's actor holds the claim and follows the journal that rank 0 writes; the workers train. Ray Train
+gives the process group, and starts all workers again from the last checkpoint when one is lost.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from paraformer_platform.clusters.preflight import Request
+from paraformer_platform.errors import ClusterError
+from paraformer_platform.sweeps.trial import Reporter, SweepReporter, TrainFunction, TrialTask
+
+Seconds = float
+JOURNAL_INTERVAL: Seconds = 0.5
+"""Pause between two looks at the journal for finished epochs."""
+WORKER_RESTARTS = 3
+"""Times Ray Train starts all workers again after losing one."""
+START_FAILURES = 20
+"""Times Ray Train may fail to place the workers, a minute each; its default tries for ever."""
+RESULT_FILE = "ray_train/result.json"
+
+
+def gang_training(train: TrainFunction, request: Request) -> TrainFunction:
+    """Turn a training into one that runs in Ray Train workers.
+
+    Args:
+        train: What every worker does; its reporter tells it its rank.
+        request: How many workers, and what each needs.
+    """
+
+    def train_in_gang(task: TrialTask, reporter: Reporter) -> Mapping[str, float] | None:
+        return _fit(task, train, request, reporter)
+
+    return train_in_gang
+
+
+class GangReporter(SweepReporter):
+    """The reporter of one Ray Train worker: all ranks stop together, or the others would wait for ever."""
+
+    def __init__(self, task: TrialTask) -> None:
+        import ray.train
+
+        context = ray.train.get_context()
+        super().__init__(task, rank=context.get_world_rank(), world_size=context.get_world_size())
+
+    def should_stop(self) -> bool:
+        """Let rank 0 look for a request to stop, and tell every rank."""
+        import torch
+        import torch.distributed as dist
+
+        asked = super().should_stop() if self.rank == 0 else False
+        if self.world_size == 1:
+            return asked
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        answer = torch.tensor([int(asked)], device=device)
+        dist.broadcast(answer, src=0)
+        return bool(answer.item())
+
+
+def _fit(
+    task: TrialTask, train: TrainFunction, request: Request, reporter: Reporter
+) -> Mapping[str, float] | None:
+    """Run the gang in a thread, and meanwhile report the epochs that its journal shows."""
+    errors: list[Exception] = []
+    result = task.folder / RESULT_FILE
+    result.unlink(missing_ok=True)
+
+    def fit() -> None:
+        try:
+            _trainer(task, train, request).fit()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=fit, name="ray-train", daemon=True)
+    thread.start()
+    follow_journal(task.folder / "journal.jsonl", reporter.epoch_finished, thread.is_alive)
+    thread.join()
+    if errors:
+        raise _cause(errors[0])
+    metrics: Mapping[str, float] | None = json.loads(result.read_text())
+    return metrics
+
+
+def _trainer(task: TrialTask, train: TrainFunction, request: Request) -> Any:
+    import ray
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    # Ray Train's cleaner looks for "the" cluster of this machine; name it, for there may be several.
+    os.environ.setdefault("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    gpus = request.gpus_per_worker
+    return TorchTrainer(
+        worker_loop,
+        train_loop_config={"task": task, "train": train},
+        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=request.workers,
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": request.cpus_per_worker, **({"GPU": gpus} if gpus else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name="ray_train",
+            storage_path=str(task.folder),
+            failure_config=ray.train.FailureConfig(
+                max_failures=WORKER_RESTARTS, controller_failure_limit=START_FAILURES
+            ),
+        ),
+    )
+
+
+def worker_loop(config: dict[str, Any]) -> None:
+    """Train in one Ray Train worker; rank 0 leaves the final metrics for the trial's actor."""
+    import torch
+
+    task: TrialTask = config["task"]
+    torch.set_num_threads(task.threads)
+    reporter = GangReporter(task)
+    metrics = config["train"](task, reporter)
+    if reporter.rank == 0:
+        path = task.folder / RESULT_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(metrics))
+
+
+def follow_journal(
+    journal: Path,
+    report: Callable[[Mapping[str, float]], None],
+    goes_on: Callable[[], bool],
+    interval: Seconds = JOURNAL_INTERVAL,
+) -> None:
+    """Report every epoch that is added to a journal while the training goes on.
+
+    Args:
+        journal: The trial's journal; what it holds already is not reported.
+        report: Called with the metrics of each new epoch.
+        goes_on: Whether the training is still running.
+        interval: Pause between two looks.
+    """
+    seen = _complete_lines(journal)
+    while True:
+        last_look = not goes_on()
+        lines = _complete_lines(journal)
+        for line in lines[len(seen) :]:
+            event = json.loads(line)
+            if event.get("kind") == "metrics":
+                report({**event["metrics"], "epoch": event["epoch"]})
+        seen = lines
+        if last_look:
+            return
+        time.sleep(interval)
+
+
+def _complete_lines(journal: Path) -> list[bytes]:
+    try:
+        content = journal.read_bytes()
+    except FileNotFoundError:
+        return []
+    return content[: content.rfind(b"\n") + 1].splitlines()
+
+
+def _cause(error: Exception) -> Exception:
+    """Return what a worker raised instead of Ray Train's wrapping of it."""
+    failures = getattr(error, "worker_failures", None)
+    if failures:
+        return ClusterError(str(next(iter(failures.values()))))
+    return error

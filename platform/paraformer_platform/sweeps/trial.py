@@ -1,0 +1,188 @@
+"""One attempt at one trial, wherever it runs: ask the ledger, train, tell the ledger.
+
+::
+
+    claim ──> stored result: hand it back, train nothing
+      │   └─> busy: another launcher is at work on it
+      └─> heartbeat while training ──> completed | failed | stopped
+
+The training itself is handed in, so that the same attempt trains in this process, in a Tune actor or in a
+gang.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from paraformer_platform.sweeps.ledger import Busy, Claim, Ledger, StoredResult
+from paraformer_platform.sweeps.outcome import BUSY, COMPLETED, STOPPED, TrialOutcome, failure
+from paraformer_platform.sweeps.owners import owner_name
+from paraformer_platform.sweeps.signals import stop_reason
+
+Seconds = float
+LEASE: Seconds = 30.0
+"""A claim whose heartbeat is older than this belongs to a dead process."""
+HEARTBEAT: Seconds = 5.0
+OUTPUT_FILE = "output.log"
+"""What a trial prints, beside its own log."""
+
+
+class Reporter(Protocol):
+    """What a training tells while it runs; ``training.reporter`` has the full contract."""
+
+    rank: int
+    world_size: int
+
+    def epoch_finished(self, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of a finished epoch."""
+
+    def should_stop(self) -> bool:
+        """Tell whether the training should end now, after its checkpoint."""
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """Everything a worker needs for one attempt; plain data, so that it travels."""
+
+    trial_key: str
+    config: Mapping[str, Any]
+    """The resolved configuration."""
+    storage: str
+    """Folder with the ledger's trials and sweeps."""
+    sweep: str
+    ledger_url: str
+    threads: int = 1
+    """CPU threads of the training."""
+
+    @property
+    def folder(self) -> Path:
+        """The trial folder."""
+        return Path(self.storage) / "trials" / self.trial_key
+
+    @property
+    def sweep_folder(self) -> Path:
+        """The folder of the sweep that this attempt belongs to."""
+        return Path(self.storage) / "sweeps" / self.sweep
+
+
+TrainFunction = Callable[[TrialTask, Reporter], Mapping[str, float] | None]
+"""Trains one trial in its folder and returns its final metrics; None when the reporter had it stop."""
+
+
+class SweepReporter:
+    """Passes metrics on, and stops when the sweep or the trial was asked to (see ``signals``)."""
+
+    def __init__(
+        self,
+        task: TrialTask,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.rank = rank
+        self.world_size = world_size
+        self._task = task
+        self._on_epoch = on_epoch
+
+    def epoch_finished(self, metrics: Mapping[str, float]) -> None:
+        """Hand the metrics of a finished epoch on."""
+        if self._on_epoch is not None:
+            self._on_epoch(metrics)
+
+    def should_stop(self) -> bool:
+        """Look for a request to stop."""
+        return stop_reason(self._task.sweep_folder, self._task.folder) is not None
+
+
+def run_trial(
+    task: TrialTask, train: TrainFunction, reporter: Reporter, on_claim: Callable[[], None] = lambda: None
+) -> TrialOutcome:
+    """Make one attempt at a trial; what the training raises is in the outcome.
+
+    Args:
+        task: What to train, and where.
+        train: The training.
+        reporter: Told of epochs; says when to stop.
+        on_claim: Called once the trial is ours to train.
+
+    Returns:
+        The stored result without training when the ledger has one, busy when another launcher holds it.
+    """
+    ledger = Ledger(task.ledger_url)
+    claim = ledger.claim(task.trial_key, owner_name(), LEASE)
+    if isinstance(claim, StoredResult):
+        return TrialOutcome(task.trial_key, COMPLETED, claim.result, attempt=claim.attempts, stored=True)
+    if isinstance(claim, Busy):
+        return TrialOutcome(task.trial_key, BUSY)
+    on_claim()
+    return _attempt(task, train, reporter, ledger, claim)
+
+
+def _attempt(
+    task: TrialTask, train: TrainFunction, reporter: Reporter, ledger: Ledger, claim: Claim
+) -> TrialOutcome:
+    begun = time.monotonic()
+    try:
+        with Heartbeat(ledger, claim), _quiet(task):
+            metrics = train(task, reporter)
+    except Exception as error:  # a trial that fails is a result of the sweep
+        outcome = failure(task.trial_key, error, claim.attempt, time.monotonic() - begun)
+        ledger.fail(claim, outcome.error or "", outcome.trace or "", outcome.seconds)
+        return outcome
+    seconds = time.monotonic() - begun
+    if metrics is None:
+        ledger.stop(claim, seconds)
+        return TrialOutcome(task.trial_key, STOPPED, attempt=claim.attempt, seconds=seconds)
+    ledger.complete(claim, dict(metrics), seconds)
+    return TrialOutcome(task.trial_key, COMPLETED, metrics, attempt=claim.attempt, seconds=seconds)
+
+
+class Heartbeat:
+    """Renews a claim from a thread while the training runs."""
+
+    def __init__(self, ledger: Ledger, claim: Claim, interval: Seconds = HEARTBEAT) -> None:
+        self._ledger = ledger
+        self._claim = claim
+        self._interval = interval
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._interval):
+            try:
+                self._ledger.heartbeat(self._claim, LEASE)
+            except Exception:
+                logging.getLogger(__name__).warning(
+                    "heartbeat of %s failed", self._claim.trial_key, exc_info=True
+                )
+
+
+@contextmanager
+def _quiet(task: TrialTask) -> Iterator[None]:
+    """Send what the training prints to the trial's own file, and give it its share of the CPU threads."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    with (task.folder / OUTPUT_FILE).open("a") as output, redirect_stdout(output), redirect_stderr(output):
+        _limit_threads(task.threads)
+        yield
+
+
+def _limit_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
