@@ -80,3 +80,10 @@ def build_funasr(size: Size, input_size: int, predictor: str = "CifPredictor") -
         predictor_bias=0,
         sampling_ratio=size.sampling_ratio,
     ).train()
+
+
+def funasr_cif() -> tuple[Any, Any]:
+    """FunASR's sequential `cif` and its prefix-sum `cif_v1`."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        from funasr.models.paraformer.cif_predictor import cif, cif_v1
+    return cif, cif_v1
