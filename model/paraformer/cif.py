@@ -93,7 +93,7 @@ def integrate_and_fire(
     With `target_lengths` the weights are scaled to fire exactly so many tokens. Without, what is left after
     the last whole token fires one more if it reaches `tail_threshold` of a token, and is then scaled to a
     whole one; else it is dropped. Gradients flow to both inputs. Everything is computed in fp32 or better,
-    inside any autocast. (Dong & Xu 2020, "CIF", section 3; Gao et al. 2022, "Paraformer", section 2.2.)
+    inside any autocast. (Dong & Xu 2020, arXiv:1905.11235; as in Gao et al. 2022, arXiv:2206.08317.)
 
     Args:
         hidden: Frames, `(B, T, D)`, finite also where the weight is 0.

@@ -91,7 +91,7 @@ class PredictorConfig:
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """The glancing sampler of training (Paraformer, section 2.3)."""
+    """The glancing sampler of training."""
 
     ratio: float = 0.4
     """Share of the first pass's errors that are replaced by their true tokens; 0 turns the sampler off."""

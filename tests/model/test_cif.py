@@ -4,8 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paraformer.cif import CifOutput, integrate_and_fire
 from torch import Tensor
+
+from paraformer.cif import CifOutput, integrate_and_fire
 
 
 def oracle(hidden: Tensor, alphas: Tensor, size: int, threshold: float = 1.0) -> Tensor:
