@@ -1,0 +1,76 @@
+"""What makes two trainings the same one: their configuration, their data and the code, and nothing else.
+
+Where a trial is stored, how many CPUs it has and which MLflow hears of it do not change its result, so they
+do not enter its key. Asking for the same key again finds the result instead of training twice.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import paraformer
+from paraformer_platform.config.conversion import config_to_dict, flatten
+from paraformer_platform.config.schema import ExperimentConfig
+
+KEY_CHARACTERS = 16
+PLATFORM_ROOMS = ("config", "training")
+"""Folders of the platform whose code decides a training's result."""
+
+WITHOUT_EFFECT = (
+    "resources.",
+    "tracking.",
+    "storage",
+    # What the manifests and recordings hold is in the data's fingerprint, wherever they lie.
+    "data.folder",
+    "data.recipe",
+    "data.train",
+    "data.dev",
+    "data.test",
+    "training.loader_workers",
+)
+"""Keys, or beginnings of keys, that cannot change a result."""
+
+
+def trial_key(config: ExperimentConfig, data_fingerprint: str, code_version: str) -> str:
+    """Name a training by what decides its result.
+
+    Args:
+        config: The whole experiment.
+        data_fingerprint: Of the three manifests and their audio, see ``training.corpus.data_fingerprint``.
+        code_version: Of the source, see `code_version`.
+
+    Returns:
+        16 hexadecimal digits of a SHA-256.
+    """
+    parts = {"config": deciding_values(config), "data": data_fingerprint, "code": code_version}
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARACTERS]
+
+
+def deciding_values(config: ExperimentConfig) -> dict[str, Any]:
+    """The values of a configuration that can change its result, by dotted key."""
+    flat = flatten(config_to_dict(config))
+    return {key: value for key, value in flat.items() if not key.startswith(WITHOUT_EFFECT)}
+
+
+@cache
+def code_version() -> str:
+    """SHA-256 over the source files that decide a training's result, shortened to 16 digits."""
+    digest = hashlib.sha256()
+    for name, path in _sources():
+        digest.update(f"{name}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:KEY_CHARACTERS]
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    """Name and path of each source file, in a fixed order."""
+    model = Path(paraformer.__file__).parent
+    platform = Path(__file__).parent.parent
+    roots = [model, *(platform / room for room in PLATFORM_ROOMS)]
+    for root in roots:
+        for path in sorted(root.rglob("*.py")):
+            yield f"{root.name}/{path.relative_to(root).as_posix()}", path
