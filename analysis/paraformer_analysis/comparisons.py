@@ -62,7 +62,9 @@ def seeds_to_settle(estimate: Estimate, alpha: float, power: float, margin: floa
         error = math.sqrt(variance + estimate.block_variance)
         freedom = satterthwaite(variance, seeds, estimate.block_variance, estimate.blocks)
         different = abs(estimate.value) >= _reach(freedom, alpha, power) * error
-        inside = margin is not None and margin - abs(estimate.value) >= _reach(freedom, 2 * alpha, power) * error
+        inside = (
+            margin is not None and margin - abs(estimate.value) >= _reach(freedom, 2 * alpha, power) * error
+        )
         if different or inside:
             return seeds - estimate.seeds
     return None

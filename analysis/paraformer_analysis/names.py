@@ -25,7 +25,12 @@ REPORT_FOLDER: Final = "report"
 COMPLETED: Final = "completed"
 MISSING: Final = "missing"
 """State of a planned trial of which the store holds no run."""
-STATE_OF_STATUS: Final = {"FINISHED": "completed", "FAILED": "failed", "KILLED": "stopped", "RUNNING": "running"}
+STATE_OF_STATUS: Final = {
+    "FINISHED": "completed",
+    "FAILED": "failed",
+    "KILLED": "stopped",
+    "RUNNING": "running",
+}
 """What MLflow's status says about a trial that carries no state of its own yet."""
 
 COSTS: Final = {

@@ -19,6 +19,7 @@ from paraformer_analysis.errors import AnalysisError
 from paraformer_analysis.results import parse_results
 from paraformer_analysis.store import TrackingStore
 
+
 @dataclass(frozen=True)
 class Deviation:
     """Something that a reader of the table must know about its making."""
@@ -242,7 +243,8 @@ def _curves(store: TrackingStore, finished: Sequence[Any], runs: pd.DataFrame, r
         for run, points in zip(finished, store.histories(finished, metric), strict=True):
             cell = cells.loc[_key(run)]
             rows += [
-                (_key(run), cell["variant"], cell["seed"], metric, point.step, point.value) for point in points
+                (_key(run), cell["variant"], cell["seed"], metric, point.step, point.value)
+                for point in points
             ]
     return pd.DataFrame(rows, columns=["trial_key", "variant", "seed", "metric", "step", "value"])
 

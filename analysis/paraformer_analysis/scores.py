@@ -79,7 +79,9 @@ def gather_scores(records: Records, rate: Rate, block: str = "auto") -> tuple[Sc
     _require_same_references(lengths)
     sizes = lengths.iloc[:, 0].to_numpy(float)
     if sizes.sum() == 0:
-        raise AnalysisError(f"all {len(sizes)} test references are empty: an error rate has nothing to divide by")
+        raise AnalysisError(
+            f"all {len(sizes)} test references are empty: an error rate has nothing to divide by"
+        )
     speakers = table.drop_duplicates("id").set_index("id")["speaker"].reindex(errors.index).fillna("")
     blocks, kind = _blocks(speakers, block)
     scores = Scores(
@@ -98,7 +100,9 @@ def gather_scores(records: Records, rate: Rate, block: str = "auto") -> tuple[Sc
 def _arrange(table: pd.DataFrame, values: pd.Series, keys: Sequence[str]) -> pd.DataFrame:
     """Turn one column into utterances × trials, sorted by utterance."""
     by_trial = dict(list(values.groupby(table["trial_key"], observed=True)))
-    columns = {key: pd.Series(part.to_numpy(), index=table.loc[part.index, "id"]) for key, part in by_trial.items()}
+    columns = {
+        key: pd.Series(part.to_numpy(), index=table.loc[part.index, "id"]) for key, part in by_trial.items()
+    }
     return pd.DataFrame({key: columns[key] for key in keys}).sort_index()
 
 
@@ -114,18 +118,24 @@ def _require_same_references(lengths: pd.DataFrame) -> None:
 
 
 def _blocks(speakers: pd.Series, wanted: str) -> tuple[NDArray[np.intp], str]:
-    by_speaker = wanted == "speaker" or (wanted == "auto" and speakers[speakers != ""].nunique() >= LEAST_SPEAKERS)
+    by_speaker = wanted == "speaker" or (
+        wanted == "auto" and speakers[speakers != ""].nunique() >= LEAST_SPEAKERS
+    )
     if not by_speaker:
         return np.arange(len(speakers), dtype=np.intp), "utterance"
     # An utterance without a speaker's name is a block of its own.
-    labels = np.where(speakers.to_numpy() == "", "\0" + speakers.index.to_numpy().astype(str), speakers.to_numpy())
+    labels = np.where(
+        speakers.to_numpy() == "", "\0" + speakers.index.to_numpy().astype(str), speakers.to_numpy()
+    )
     return np.unique(labels.astype(str), return_inverse=True)[1].astype(np.intp), "speaker"
 
 
 def _notes(scores: Scores, dropped: int) -> list[Deviation]:
     notes = []
     if dropped:
-        notes.append(Deviation("the test set", f"{dropped} utterances are not in every trial and are left out"))
+        notes.append(
+            Deviation("the test set", f"{dropped} utterances are not in every trial and are left out")
+        )
     if scores.empty_references:
         notes.append(
             Deviation(

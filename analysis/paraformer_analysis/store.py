@@ -72,7 +72,9 @@ class TrackingStore:
         labels = (names.RUN_NAME, names.DISPLAY_NAME, names.TRIAL_KEY)
         trials = list(self.search(self.experiment_ids, f"tags.`{names.KIND}` = 'trial'"))
         found = [
-            run for run in trials if name == run.info.run_id or name in [run.data.tags.get(key) for key in labels]
+            run
+            for run in trials
+            if name == run.info.run_id or name in [run.data.tags.get(key) for key in labels]
         ]
         if not found:
             raise AnalysisError(

@@ -141,9 +141,11 @@ def _compared(rows: Sequence[Row], records: Records, scores: Scores, bootstrap: 
     options = records.design.options
     paired = {row.variant: _paired(records, scores, base, row.variant) for row in rows if row.variant != base}
     tested = {variant: sums for variant, sums in paired.items() if len(sums)}
-    estimates = bootstrap.estimate_all(
-        list(tested.values()), options.alpha, [_stream(variant) for variant in tested]
-    ) if tested else []
+    estimates = (
+        bootstrap.estimate_all(list(tested.values()), options.alpha, [_stream(variant) for variant in tested])
+        if tested
+        else []
+    )
     by_variant = dict(zip(tested, estimates, strict=True))
     compared = [_with_difference(row, by_variant.get(row.variant), rows[0], records) for row in rows]
     return _judged(compared, options)
@@ -231,8 +233,10 @@ def _pairing_notes(rows: Sequence[Row]) -> list[Deviation]:
 
 def _details(records: Records) -> pd.DataFrame:
     """Rates of each error type and other corpus rates from the utterances, and costs from the metrics."""
-    sums = records.utterances.drop(columns=["seed"]).groupby(["variant", "trial_key"], observed=True).sum(
-        numeric_only=True
+    sums = (
+        records.utterances.drop(columns=["seed"])
+        .groupby(["variant", "trial_key"], observed=True)
+        .sum(numeric_only=True)
     )
     rates = pd.DataFrame(index=sums.index)
     for unit, length in (("word", "words"), ("char", "characters")):

@@ -44,7 +44,9 @@ def answer(table: "AblationTable") -> str:
         return f"No answer yet: the baseline has no finished trial ({baseline.state})."
     opening = f"The baseline errs on {baseline.rate.value:.2%} of {table.unit}s"
     groups = [(verdict, [row for row in table.rows if row.verdict is verdict]) for verdict in Verdict]
-    sentences = [_SENTENCES[verdict](rows, table) for verdict, rows in groups if rows and verdict in _SENTENCES]
+    sentences = [
+        _SENTENCES[verdict](rows, table) for verdict, rows in groups if rows and verdict in _SENTENCES
+    ]
     return ". ".join([opening, *sentences]) + "." + _caveat(table)
 
 

@@ -1,0 +1,243 @@
+"""The table as it is printed: the same cells for the page, for Markdown and for LaTeX."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from paraformer_analysis import names
+from paraformer_analysis.effects import Effects
+from paraformer_analysis.pareto import pareto_front
+from paraformer_analysis.table import AblationTable, Row
+from paraformer_analysis.verdicts import Verdict, points
+
+NOTHING = "–"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed value and what it is sorted by."""
+
+    text: str
+    order: float | str = ""
+    kind: str = "number"
+    """number, text or verdict."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One printed table."""
+
+    name: str
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+def text_cell(text: str) -> Cell:
+    """Print words."""
+    return Cell(text or NOTHING, text, "text")
+
+
+def number_cell(value: float | None, shape: Callable[[float], str]) -> Cell:
+    """Print a number; what is not known is a dash and sorts last."""
+    if value is None or not math.isfinite(value):
+        return Cell(NOTHING, math.inf)
+    return Cell(shape(value), value)
+
+
+def percent(value: float) -> str:
+    """Write a fraction as a percentage without its sign."""
+    return f"{100 * value:.2f}"
+
+
+def p_value(value: float) -> str:
+    """Write a p value to three places, or as smaller than that."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def quantity(value: float) -> str:
+    """Write a number that may be large or small with three figures: 12.3 M."""
+    for size, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def main_grid(table: AblationTable) -> Grid:
+    """Rate, difference, interval, corrected p value and verdict of every variant."""
+    rate = "CER" if table.unit == "character" else "WER"
+    corrected = "p (Holm)" if table.options.correction == "holm" else "p"
+    heads = (
+        "variant",
+        "seeds",
+        f"{rate} %",
+        "± sd",
+        "difference",
+        f"{table.confidence} interval",
+        "relative",
+        corrected,
+    )
+    rows = tuple(_main_row(row) for row in table.rows)
+    return _trimmed(Grid("main", "The table", (*heads, "verdict"), rows))
+
+
+def _main_row(row: Row) -> tuple[Cell, ...]:
+    found = row.difference
+    interval = (
+        Cell(f"{points(found.low)} … {points(found.high)}", found.low) if found else Cell(NOTHING, math.inf)
+    )
+    return (
+        text_cell(row.variant),
+        Cell(
+            f"{row.finished}" if row.finished == row.planned else f"{row.finished} of {row.planned}",
+            row.finished,
+        ),
+        number_cell(row.rate.value if row.rate else None, percent),
+        number_cell(row.deviation, percent),
+        number_cell(found.value if found else None, points),
+        interval,
+        number_cell(row.relative, lambda value: f"{100 * value:+.0f} %".replace("-", "−")),
+        number_cell(row.p_corrected, p_value),
+        Cell(row.verdict.value, list(Verdict).index(row.verdict), "verdict"),
+    )
+
+
+def error_grid(table: AblationTable) -> Grid:
+    """Other error rates of the same checkpoints, all in percent but the length error."""
+    prefix = "char" if table.unit == "character" else "word"
+    columns = {
+        "WER": "wer",
+        "CER": "cer",
+        "substituted": f"{prefix}_substitutions",
+        "deleted": f"{prefix}_deletions",
+        "inserted": f"{prefix}_insertions",
+        "CTC WER": "ctc_wer",
+        "CTC CER": "ctc_cer",
+        "true-length WER": "oracle_wer",
+        "true-length CER": "oracle_cer",
+        "length error": "length_error",
+    }
+    note = (
+        f"Percent; substituted, deleted and inserted {table.unit}s per hundred of the reference. CTC: greedy decoding "
+        "of the same checkpoint's CTC head. True-length: the decoder is told how many tokens to write. Length error: "
+        "mean distance of the token count from the true one, in tokens."
+    )
+    shapes = dict.fromkeys(columns.values(), percent) | {"length_error": lambda value: f"{value:.2f}"}
+    return _from_details("errors", "Kinds of errors", table, columns, shapes, note)
+
+
+def cost_grid(table: AblationTable) -> Grid:
+    """Costs, and the variants that nobody beats at both error and parameters."""
+    columns = {label: metric for metric, label in names.COSTS.items()}
+    shapes = dict.fromkeys(columns.values(), quantity)
+    note = "Means over seeds. Times and memory hold for the machine named at the foot."
+    grid = _from_details("costs", "Costs", table, columns, shapes, note)
+    if "cost/parameters" not in table.details:
+        return grid
+    costs = table.details["cost/parameters"].reindex([row.variant for row in table.rows])
+    front = pareto_front([row.rate.value if row.rate else math.nan for row in table.rows], list(costs))
+    marked = tuple(
+        (*cells, Cell("yes" if on else "", 0 if on else 1, "text"))
+        for cells, on in zip(grid.rows, front, strict=True)
+    )
+    return Grid(
+        grid.name, grid.title, (*grid.heads, "on the front of error and parameters"), marked, grid.note
+    )
+
+
+def power_grid(table: AblationTable) -> Grid:
+    """What each comparison could have seen, and what it would take to see more."""
+    rows = tuple(_power_row(row) for row in table.rows if row.difference is not None)
+    heads = (
+        "variant",
+        "paired seeds",
+        "detectable",
+        "p (uncorrected)",
+        "p (equivalence)",
+        "more seeds",
+        "MAPSSWE p",
+    )
+    note = (
+        f"Detectable: the smallest true difference, in points, that a comparison like this finds with probability "
+        f"{table.options.power:g} at level {table.options.alpha:g}. More seeds: how many further seeds would probably "
+        "settle a row, if the difference is what it seems to be and the table's correction is paid for."
+    )
+    return _trimmed(Grid("power", "What this sweep could see", heads, rows, note))
+
+
+def _power_row(row: Row) -> tuple[Cell, ...]:
+    inconclusive = row.verdict is Verdict.INCONCLUSIVE
+    hopeless = (
+        Cell("no number of seeds", 1e9) if inconclusive and row.seeds_known else Cell(NOTHING, math.inf)
+    )
+    more = hopeless if row.more_seeds is None else Cell(f"about {row.more_seeds}", row.more_seeds)
+    return (
+        text_cell(row.variant),
+        Cell(str(row.difference.seeds) if row.difference else NOTHING),
+        number_cell(row.detectable, percent),
+        number_cell(row.p, p_value),
+        number_cell(row.p_equivalent, p_value),
+        more,
+        number_cell(row.mapsswe.p if row.mapsswe else None, p_value),
+    )
+
+
+def effect_grid(effects: Effects) -> Grid:
+    """F tests of main effects and interactions, with their aliases."""
+    rows = tuple(
+        (
+            text_cell(test.term),
+            Cell(str(test.freedom), test.freedom),
+            number_cell(test.f, lambda value: f"{value:.2f}"),
+            number_cell(test.p, p_value),
+            text_cell(", ".join(test.aliases)),
+        )
+        for test in effects.tests
+    )
+    note = (
+        f"Least squares on the error rates of single trials with seeds as blocks, {effects.residual_freedom} residual "
+        "degrees of freedom; p values are not corrected for their number. An alias is an effect that this design "
+        "cannot tell from the one shown."
+    )
+    return _trimmed(
+        Grid("effects", "Effects of the factors", ("term", "df", "F", "p", "aliases"), rows, note)
+    )
+
+
+def _from_details(
+    name: str,
+    title: str,
+    table: AblationTable,
+    columns: Mapping[str, str],
+    shapes: Mapping[str, Callable[[float], str]],
+    note: str,
+) -> Grid:
+    present = {head: column for head, column in columns.items() if column in table.details}
+    rows = []
+    for row in table.rows:
+        if row.variant in table.details.index:
+            values = table.details.loc[row.variant]
+            cells = [number_cell(float(values[column]), shapes[column]) for column in present.values()]
+        else:
+            cells = [number_cell(None, percent)] * len(present)
+        rows.append((text_cell(row.variant), *cells))
+    return _trimmed(Grid(name, title, ("variant", *present), tuple(rows), note))
+
+
+def _trimmed(grid: Grid) -> Grid:
+    """Leave out the columns in which no row has anything."""
+    filled = [any(row[place].text != NOTHING for row in grid.rows) for place in range(len(grid.heads))]
+    return Grid(
+        grid.name,
+        grid.title,
+        _pick(grid.heads, filled),
+        tuple(_pick(row, filled) for row in grid.rows),
+        grid.note,
+    )
+
+
+def _pick(values: Sequence[T], wanted: Sequence[bool]) -> tuple[T, ...]:
+    return tuple(value for value, keep in zip(values, wanted, strict=True) if keep)

@@ -1,0 +1,201 @@
+"""Main effects and two-way interactions of a factorial sweep, by least squares.
+
+Every factor is coded so that its effects sum to zero over its levels; the effect of a level is how far the
+error rate lies from the grand mean when that level is set and all others are averaged out. The effect of a
+pair of levels is what remains of their joint mean after both main effects. Seeds are blocks: their means are
+taken out before the residual is measured. The residual is the interaction with seeds, so intervals tell about
+other seeds on this test set.
+
+Where a design does not cross all factors, terms cannot be told apart from others: they are named as aliases
+of the term that is shown, and not estimated.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from paraformer_analysis.records import Records
+from paraformer_analysis.scores import Scores
+
+Floats = NDArray[np.float64]
+SAME = 1e-8
+"""Part of a unit column below which nothing is left of it."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Effect of one level, or of one pair of levels, in the unit of the response."""
+
+    term: str
+    """Factor, or two factors joined by ``×``."""
+    level: str
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TermTest:
+    """F test of a whole term."""
+
+    term: str
+    freedom: int
+    f: float
+    p: float
+    aliases: tuple[str, ...]
+    """Terms that this design cannot tell from it."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a factorial sweep says about its factors."""
+
+    mean: float
+    effects: tuple[Effect, ...]
+    tests: tuple[TermTest, ...]
+    residual_freedom: int
+
+    def of(self, term: str) -> list[Effect]:
+        """Return the effects of one term."""
+        return [effect for effect in self.effects if effect.term == term]
+
+
+def sweep_effects(records: Records, scores: Scores) -> Effects | None:
+    """Estimate the effects of a ``grid`` or ``fractional`` sweep in points; None for other sweeps."""
+    design = records.design
+    factors = {key: levels for key, levels in design.factors.items() if len(levels) > 1}
+    if design.method not in ("grid", "fractional") or not factors:
+        return None
+    frame = records.runs[records.runs["usable"]][["trial_key", "variant", "seed"]].copy()
+    rates = scores.errors.sum(axis=1) / scores.lengths.sum()
+    frame["response"] = 100 * rates[[scores.trial_keys.index(key) for key in frame["trial_key"]]]
+    for key in factors:
+        frame[key] = [_level(records, row.trial_key, row.variant, key) for row in frame.itertuples()]
+    return estimate_effects(frame, {key: [str(level) for level in levels] for key, levels in factors.items()})
+
+
+def _level(records: Records, trial_key: str, variant: str, key: str) -> str:
+    changes = records.design.variant(variant).changes
+    return str(changes[key] if key in changes else records.params.loc[trial_key].get(key))
+
+
+def estimate_effects(
+    frame: pd.DataFrame, factors: Mapping[str, Sequence[str]], alpha: float = 0.05
+) -> Effects:
+    """Fit main effects, two-way interactions and seed blocks.
+
+    Args:
+        frame: One row per trial: ``response``, ``seed`` and a column per factor.
+        factors: Levels of each factor.
+        alpha: Intervals cover with probability 1 - alpha.
+    """
+    coded = {
+        key: _sum_coding(frame[key].astype(str), [str(level) for level in levels])
+        for key, levels in factors.items()
+    }
+    terms = _terms(coded)
+    kept, aliases = _separate(frame, terms)
+    fit = _Fit(frame["response"].to_numpy(float), kept)
+    effects = [
+        effect for term in kept if term in terms for effect in _term_effects(fit, term, factors, alpha)
+    ]
+    tests = [fit.test(term, tuple(aliases.get(term, ()))) for term in kept if term in terms]
+    return Effects(float(fit.coefficients[0]), tuple(effects), tuple(tests), fit.freedom)
+
+
+def _sum_coding(column: pd.Series, levels: Sequence[str]) -> Floats:
+    """Code a column as effects that sum to zero: (n, levels - 1)."""
+    contrasts = np.vstack([np.eye(len(levels) - 1), -np.ones(len(levels) - 1)])
+    coded: Floats = contrasts[[levels.index(value) for value in column]]
+    return coded
+
+
+def _terms(coded: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Columns of each main effect and each pair."""
+    pairs = {
+        f"{a} × {b}": (coded[a][:, :, None] * coded[b][:, None, :]).reshape(len(coded[a]), -1)
+        for a, b in itertools.combinations(coded, 2)
+    }
+    return {**coded, **pairs}
+
+
+def _separate(
+    frame: pd.DataFrame, terms: Mapping[str, Floats]
+) -> tuple[dict[str, Floats], dict[str, list[str]]]:
+    """Keep the terms that can be estimated, mean and seeds first; list the others under what hides them."""
+    seeds = sorted(frame["seed"].astype(str).unique())
+    kept = {"mean": np.ones((len(frame), 1))}
+    if len(seeds) > 1:
+        kept["seed"] = _sum_coding(frame["seed"].astype(str), seeds)
+    aliases: dict[str, list[str]] = {}
+    for name, columns in terms.items():
+        known = np.hstack(list(kept.values()))
+        weights, *_ = np.linalg.lstsq(known, columns, rcond=None)
+        left = columns - known @ weights
+        if np.linalg.matrix_rank(left, tol=SAME * len(frame)) == columns.shape[1]:
+            kept[name] = columns
+            continue
+        for hider in _hiders(kept, weights):
+            aliases.setdefault(hider, []).append(name)
+    return kept, aliases
+
+
+def _hiders(kept: Mapping[str, Floats], weights: Floats) -> list[str]:
+    """Name the terms that an aliased one is a combination of."""
+    edges = np.cumsum([0, *(columns.shape[1] for columns in kept.values())])
+    return [
+        name
+        for name, start, end in zip(kept, edges[:-1], edges[1:], strict=True)
+        if np.abs(weights[start:end]).max() > SAME and name not in ("mean", "seed")
+    ]
+
+
+class _Fit:
+    """Least squares on named groups of columns."""
+
+    def __init__(self, response: Floats, groups: Mapping[str, Floats]) -> None:
+        self.groups = groups
+        self.response = response
+        columns = np.hstack(list(groups.values()))
+        self.coefficients = np.linalg.lstsq(columns, response, rcond=None)[0]
+        self.covariance_shape = np.linalg.pinv(columns.T @ columns)
+        residual = response - columns @ self.coefficients
+        self.freedom = len(response) - int(np.linalg.matrix_rank(columns))
+        self.variance = float(residual @ residual) / self.freedom if self.freedom else math.nan
+        edges = np.cumsum([0, *(group.shape[1] for group in groups.values())])
+        self.places = {name: slice(a, b) for name, a, b in zip(groups, edges[:-1], edges[1:], strict=True)}
+
+    def combine(self, term: str, weights: Floats, alpha: float) -> tuple[float, float, float]:
+        """Estimate a combination of a term's coefficients, with its interval."""
+        place = self.places[term]
+        value = float(weights @ self.coefficients[place])
+        error = math.sqrt(float(weights @ self.covariance_shape[place, place] @ weights) * self.variance)
+        reach = float(stats.t.ppf(1 - alpha / 2, self.freedom)) * error if self.freedom else math.nan
+        return value, value - reach, value + reach
+
+    def test(self, term: str, aliases: tuple[str, ...]) -> TermTest:
+        """Test that all coefficients of a term are zero, all other terms kept."""
+        place = self.places[term]
+        b, shape = self.coefficients[place], self.covariance_shape[place, place]
+        f = float(b @ np.linalg.solve(shape, b)) / len(b) / self.variance if self.freedom else math.nan
+        p = float(stats.f.sf(f, len(b), self.freedom)) if self.freedom else math.nan
+        return TermTest(term, len(b), f, p, aliases)
+
+
+def _term_effects(fit: _Fit, term: str, factors: Mapping[str, Sequence[str]], alpha: float) -> list[Effect]:
+    names = term.split(" × ")
+    contrasts = [np.vstack([np.eye(len(factors[n]) - 1), -np.ones(len(factors[n]) - 1)]) for n in names]
+    found = []
+    for combination in itertools.product(*(range(len(factors[name])) for name in names)):
+        weights = contrasts[0][combination[0]]
+        for contrast, index in zip(contrasts[1:], combination[1:], strict=True):
+            weights = np.outer(weights, contrast[index]).ravel()
+        level = ", ".join(str(factors[name][index]) for name, index in zip(names, combination, strict=True))
+        found.append(Effect(term, level, *fit.combine(term, weights, alpha)))
+    return found

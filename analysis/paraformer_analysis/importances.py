@@ -1,0 +1,60 @@
+"""How much each searched parameter mattered to a search, by Optuna's PED-ANOVA.
+
+Descriptive only: the search chose its own trials, so nothing here is tested, and the numbers lean to the
+regions that it liked.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+LEAST_TRIALS = 8
+"""Trials below which a share of importance means nothing."""
+
+
+def importances(params: pd.DataFrame, values: pd.Series) -> dict[str, float] | None:
+    """Share of each parameter in what made trials good, adding up to one.
+
+    Args:
+        params: One row per trial, one column per searched parameter.
+        values: Error rate of each trial.
+
+    Returns:
+        Shares by parameter, the largest first; None for too few trials or without a varying parameter.
+    """
+    varying = [column for column in params if params[column].nunique() > 1]
+    if len(params) < LEAST_TRIALS or not varying or values.nunique() < 2:
+        return None
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PED-ANOVA is marked experimental
+        study = optuna.create_study(direction="minimize")
+        for (_, row), value in zip(params[varying].iterrows(), values, strict=True):
+            study.add_trial(_frozen(row, float(value), params[varying]))
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varying)
+    total = sum(found.values())
+    return {key: value / total for key, value in found.items()} if total > 0 else None
+
+
+def _frozen(row: pd.Series, value: float, params: pd.DataFrame):  # type: ignore[no-untyped-def]
+    import optuna
+
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {}
+    settings: dict[str, object] = {}
+    for column in params:
+        numbers = pd.to_numeric(params[column], errors="coerce")
+        if np.isfinite(numbers).all():
+            distributions[str(column)] = optuna.distributions.FloatDistribution(
+                float(numbers.min()), float(numbers.max())
+            )
+            settings[str(column)] = float(pd.to_numeric(row[column]))
+        else:
+            distributions[str(column)] = optuna.distributions.CategoricalDistribution(
+                sorted(params[column].astype(str).unique())
+            )
+            settings[str(column)] = str(row[column])
+    return optuna.trial.create_trial(params=settings, distributions=distributions, value=value)
