@@ -37,6 +37,18 @@ def flat_params(config: ExperimentConfig) -> dict[str, str | int | float | bool 
     }
 
 
+def leaves(config: Any, prefix: str = "") -> Plain:
+    """The values of a nested dataclass by dotted key, as they are: a plan asks ten thousand times."""
+    flat: Plain = {}
+    for name in config.__dataclass_fields__:
+        value = getattr(config, name)
+        if hasattr(value, "__dataclass_fields__"):
+            flat |= leaves(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Plain:
     """Nested mappings as one, by dotted keys."""
     flat: Plain = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import paraformer
-from paraformer_platform.config.conversion import config_to_dict, flatten
+from paraformer_platform.config.conversion import leaves
 from paraformer_platform.config.schema import ExperimentConfig
 
 KEY_CHARACTERS = 16
@@ -52,8 +52,7 @@ def trial_key(config: ExperimentConfig, data_fingerprint: str, code_version: str
 
 def deciding_values(config: ExperimentConfig) -> dict[str, Any]:
     """The values of a configuration that can change its result, by dotted key."""
-    flat = flatten(config_to_dict(config))
-    return {key: value for key, value in flat.items() if not key.startswith(WITHOUT_EFFECT)}
+    return {key: value for key, value in leaves(config).items() if not key.startswith(WITHOUT_EFFECT)}
 
 
 @cache
