@@ -177,7 +177,7 @@ class ModelConfig:
 
     def faults(self) -> list[Fault]:
         """Everything impossible about this model at once, with paths such as `encoder.hidden_dim`."""
-        parts = {
+        parts: dict[str, EncoderConfig | PredictorConfig | SamplerConfig | DecoderConfig | LossConfig] = {
             "encoder": self.encoder,
             "predictor": self.predictor,
             "sampler": self.sampler,

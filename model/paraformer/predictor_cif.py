@@ -15,7 +15,9 @@ _FIRST_WEIGHT = 0.25
 
 
 class CifPredictor(Predictor):
-    """Convolutions over three frames, then one weight between 0 and 1 for each (Gao et al. 2022, arXiv:2206.08317).
+    """Convolutions over three frames, then one weight between 0 and 1 for each.
+
+    Source: Gao et al. 2022, arXiv:2206.08317.
 
     Args:
         config: Number and width of the convolutions, thresholds, dropout.
