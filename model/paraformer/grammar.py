@@ -1,7 +1,7 @@
 """Sentences from a small grammar.
 
-A grammar has a start symbol and rules. A rule is a list of alternatives; each is text in which `<name>` stands
-for any sentence of that rule and `<name>[2,5]` for two to five of them in a row::
+A grammar has a start symbol and rules. A rule is a list of alternatives; each is text in which `<name>`
+stands for any sentence of that rule and `<name>[2,5]` for two to five of them in a row::
 
     start: command
     rules:

@@ -180,6 +180,11 @@ def _read_grammar(value: object) -> Grammar:
     rules = value["rules"]
     if not isinstance(rules, Mapping) or not all(isinstance(texts, list) for texts in rules.values()):
         raise _Unreadable("lists of alternatives by rule name", rules, ".rules")
+    for name, texts in rules.items():
+        if any(isinstance(text, bool) or text is None for text in texts):
+            raise _Unreadable(
+                'words; put "yes", "no", "on", "off" and "null" in quotes', texts, f".rules.{name}"
+            )
     return Grammar.from_rules(str(value["start"]), rules)
 
 
