@@ -18,32 +18,22 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from paraformer_platform.sweeps.ledger import Busy, Claim, Ledger, StoredResult
 from paraformer_platform.sweeps.outcome import BUSY, COMPLETED, STOPPED, TrialOutcome, failure
 from paraformer_platform.sweeps.owners import owner_name
 from paraformer_platform.sweeps.signals import stop_reason
+from paraformer_platform.training.reporter import Reporter
 
 Seconds = float
 LEASE: Seconds = 30.0
 """A claim whose heartbeat is older than this belongs to a dead process."""
 HEARTBEAT: Seconds = 5.0
+LOOK_INTERVAL: Seconds = 0.5
+"""Pause between two looks for a request to stop."""
 OUTPUT_FILE = "output.log"
 """What a trial prints, beside its own log."""
-
-
-class Reporter(Protocol):
-    """What a training tells while it runs; ``training.reporter`` has the full contract."""
-
-    rank: int
-    world_size: int
-
-    def epoch_finished(self, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of a finished epoch."""
-
-    def should_stop(self) -> bool:
-        """Tell whether the training should end now, after its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +79,8 @@ class SweepReporter:
         self.world_size = world_size
         self._task = task
         self._on_epoch = on_epoch
+        self._asked = False
+        self._look_again_at: Seconds = 0.0
 
     def epoch_finished(self, metrics: Mapping[str, float]) -> None:
         """Hand the metrics of a finished epoch on."""
@@ -96,8 +88,11 @@ class SweepReporter:
             self._on_epoch(metrics)
 
     def should_stop(self) -> bool:
-        """Look for a request to stop."""
-        return stop_reason(self._task.sweep_folder, self._task.folder) is not None
+        """Look for a request to stop, not at every step: the storage may be far away."""
+        if not self._asked and time.monotonic() >= self._look_again_at:
+            self._asked = stop_reason(self._task.sweep_folder, self._task.folder) is not None
+            self._look_again_at = time.monotonic() + LOOK_INTERVAL
+        return self._asked
 
 
 def run_trial(

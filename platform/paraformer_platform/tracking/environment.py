@@ -10,6 +10,9 @@ from pathlib import Path
 
 from paraformer_platform.tracking import names
 
+GIT_COMMIT_VARIABLE = "PARAFORMER_GIT_COMMIT"
+GIT_DIRTY_VARIABLE = "PARAFORMER_GIT_DIRTY"
+"""Set for a job on a cluster, whose upload has no .git, by the machine that submits it."""
 RECORDED_PACKAGES = ("torch", "torchaudio", "numpy", "ray", "mlflow", "optuna", "omegaconf")
 
 
@@ -31,6 +34,8 @@ class SourceState:
 
 def source_state(folder: Path | None = None) -> SourceState:
     """Read commit and dirtiness of the checkout that holds ``folder`` (default: this package's own)."""
+    if folder is None and GIT_COMMIT_VARIABLE in os.environ:
+        return SourceState(os.environ[GIT_COMMIT_VARIABLE], os.environ.get(GIT_DIRTY_VARIABLE) == "true")
     where = folder or Path(__file__).resolve().parent
     commit = _git(where, "rev-parse", "HEAD")
     if commit is None:

@@ -132,6 +132,12 @@ class RunStore:
         for start in range(0, len(metrics), METRICS_PER_REQUEST):
             self.client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
 
+    def metric_points(self, run_id: str) -> set[tuple[str, int, int]]:
+        """Return key, step and timestamp of every metric point of a run."""
+        keys = self.client.get_run(run_id).data.metrics
+        histories = (self.client.get_metric_history(run_id, key) for key in keys)
+        return {(point.key, point.step, point.timestamp) for history in histories for point in history}
+
     def log_dataset(self, run_id: str, name: str, fingerprint: str) -> None:
         """Name the data a run was trained on, by folder and content fingerprint."""
         from mlflow.entities import Dataset, DatasetInput

@@ -87,6 +87,25 @@ class TrialProjection:
         self._keep(self._new_cursor(_read(self.record.folder / JOURNAL_FILE)))
         self.update()
 
+    def repair(self) -> str:
+        """Make the run hold exactly the journal's points.
+
+        Returns:
+            unchanged; completed when points were missing; rebuilt when the run held others.
+        """
+        self.update()
+        assert self._cursor is not None
+        there = self._store.metric_points(self._cursor.run_id)
+        wanted = _metric_points(_events(_read(self.record.folder / JOURNAL_FILE)))
+        wanted_keys = {(point.key, point.step, point.timestamp) for point in wanted}
+        if there == wanted_keys:
+            return "unchanged"
+        if there - wanted_keys:
+            self.rebuild()
+            return "rebuilt"
+        self._store.log_metrics(self._cursor.run_id, wanted)
+        return "completed"
+
     @property
     def closed(self) -> str | None:
         """Final state under which the run was closed, None while it is open or was never made."""

@@ -1,10 +1,11 @@
-"""Laws of the queue: every trial ends once, a failed one is tried again as often as allowed, limits only hold back."""
+"""Laws of the queue: a trial ends once, a failed one is tried again as allowed, limits only hold back."""
 
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from paraformer_platform.sweeps.outcome import (
     BUSY,
     COMPLETED,

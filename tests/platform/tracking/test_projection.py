@@ -130,3 +130,27 @@ def test_values_that_changed_are_refused(store, record, journal):
     changed: TrialRecord = replace(record, params={"training.seed": 12})
     with pytest.raises(Exception, match="Changing param values is not allowed"):
         TrialProjection(store, changed).update()
+
+
+def test_repair_tells_a_run_that_is_right_from_one_that_misses_points_and_one_that_has_others(
+    store, record, journal, points
+):
+    from mlflow.entities import Metric
+
+    journal.append([10, 20])
+    projection = TrialProjection(store, record)
+    projection.update()
+    assert projection.repair() == "unchanged"
+    run_id = only_run(store).info.run_id
+    store.log_metrics(run_id, [Metric("train/loss", 9.0, 1, 30)])
+    assert projection.repair() == "rebuilt"
+    assert only_run(store).info.run_id != run_id
+    store.delete(only_run(store).info.run_id)
+    store.get_or_create({names.TRIAL_KEY: record.trial_key}, "empty", {names.KIND: "trial"}, 1000)
+    (record.folder / CURSOR_FILE).write_text(
+        (record.folder / CURSOR_FILE)
+        .read_text()
+        .replace(projection._cursor.run_id, only_run(store).info.run_id)
+    )
+    assert TrialProjection(store, record).repair() == "completed"
+    assert points(only_run(store).info.run_id, "train/loss") == [(10, 0.1), (20, 0.05)]

@@ -1,0 +1,140 @@
+"""Bringing MLflow's side of a sweep in order, from its lock, its ledger and its journals.
+
+Every trial of the lock ends with exactly one run that holds exactly its journal; what nobody is at work on
+is closed. It may be run at any time, also while the sweep runs elsewhere: what is being written to is left
+alone.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paraformer_platform.config.conversion import config_from_dict, flat_params
+from paraformer_platform.config.load import read_yaml
+from paraformer_platform.errors import SweepError
+from paraformer_platform.sweeps.ledger import CLAIMED, COMPLETED, FAILED, STOPPED, Ledger, Record
+from paraformer_platform.sweeps.lock import LOCK_FILE, Lock, plan_hash, read_lock
+from paraformer_platform.sweeps.outcome import error_kind
+from paraformer_platform.sweeps.owners import is_gone
+from paraformer_platform.tracking import names
+from paraformer_platform.tracking.mlflow_store import RunStore
+from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
+from paraformer_platform.tracking.sweep_run import SweepRun
+
+STATE_OF_LEFT_ALONE = "running"
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What was found and mended."""
+
+    counts: Mapping[str, int]
+    """Trials by what was done: unchanged, completed, rebuilt, running, not begun."""
+    orphans: int
+    """Open runs of the sweep that belong to no living trial and were closed."""
+
+
+def synchronise(name: str, storage: Path, store: RunStore) -> SyncReport:
+    """Rebuild or repair the MLflow runs of a sweep.
+
+    Args:
+        name: Name of the sweep.
+        storage: The storage that holds its lock, ledger and trials.
+        store: The tracking store.
+
+    Raises:
+        SweepError: There is no such sweep in the storage.
+    """
+    folder = storage / "sweeps" / name
+    lock = read_lock(folder / LOCK_FILE)
+    if lock is None:
+        raise SweepError(f"there is no sweep {name} in {storage}; give its folder with --storage")
+    records = ledger_of(storage).records([trial["trial_key"] for trial in lock["trials"]])
+    parent = SweepRun(store, name, plan_hash(lock), folder)
+    parent.open({})
+    parent.log_files([folder / LOCK_FILE, folder / "sweep.yaml"])
+    done = [
+        _sync_trial(trial_record(storage, lock, trial, parent.run_id), records.get(trial["trial_key"]), store)
+        for trial in lock["trials"]
+    ]
+    if not any(map(is_at_work, records.values())):
+        parent.close(_parent_status(lock, records))
+    return SyncReport(Counter(done), _close_orphans(name, store, records))
+
+
+def ledger_of(storage: Path) -> Ledger:
+    """Open the ledger of a local storage folder."""
+    return Ledger(ledger_url(storage))
+
+
+def ledger_url(storage: Path) -> str:
+    """Return the address of the ledger of a storage folder."""
+    return f"sqlite:///{storage.resolve() / 'ledger.db'}"
+
+
+def is_at_work(record: Record | None) -> bool:
+    """Tell whether a living process holds the trial, as far as one can know."""
+    return record is not None and record.state == CLAIMED and not is_gone(record.owner or "")
+
+
+def trial_record(storage: Path, lock: Lock, trial: Mapping[str, Any], parent_run_id: str) -> TrialRecord:
+    """Describe a locked trial for MLflow from what its folder holds."""
+    folder = storage / "trials" / trial["trial_key"]
+    return TrialRecord(
+        trial_key=trial["trial_key"],
+        folder=folder,
+        name=f"{lock['name']} {trial['variant']} · seed {trial['seed']}",
+        tags={
+            names.SWEEP: lock["name"],
+            names.VARIANT: trial["variant"],
+            names.SEED: str(trial["seed"]),
+            names.DATA: lock["data_fingerprint"],
+            names.CODE: lock["code_version"],
+        },
+        params=_params(folder / "config.yaml"),
+        parent_run_id=parent_run_id,
+    )
+
+
+def _params(path: Path) -> Mapping[str, object]:
+    """Read a trial's flat configuration; empty for one that has not begun."""
+    if not path.is_file():
+        return {}
+    return flat_params(config_from_dict(read_yaml(path)[0]))
+
+
+def _sync_trial(trial: TrialRecord, record: Record | None, store: RunStore) -> str:
+    identity = {names.TRIAL_KEY: trial.trial_key}
+    if store.find(identity):
+        store.remove_duplicates(identity)
+    if is_at_work(record):
+        return STATE_OF_LEFT_ALONE
+    if record is None or record.attempts == 0:
+        return "not begun"
+    projection = TrialProjection(store, trial)
+    done = projection.repair()
+    state = record.state if record.state in (COMPLETED, FAILED) else STOPPED
+    error = record.error if state == FAILED else None
+    projection.close(state, record.attempts, error, error_kind(error) if error else None)
+    return done
+
+
+def _parent_status(lock: Lock, records: Mapping[str, Record]) -> str:
+    states = {records[trial["trial_key"]].state for trial in lock["trials"] if trial["trial_key"] in records}
+    if states == {COMPLETED} and len(records) == len(lock["trials"]):
+        return names.FINISHED
+    return names.FAILED if FAILED in states else names.KILLED
+
+
+def _close_orphans(name: str, store: RunStore, records: Mapping[str, Record]) -> int:
+    """Close runs of the sweep that are open though nobody is at work on their trial."""
+    orphans = [
+        run
+        for run in store.find({names.KIND: names.KIND_TRIAL, names.SWEEP: name})
+        if run.info.status == names.RUNNING and not is_at_work(records.get(run.data.tags[names.TRIAL_KEY]))
+    ]
+    for run in orphans:
+        store.terminate(run.info.run_id, names.KILLED)
+    return len(orphans)
