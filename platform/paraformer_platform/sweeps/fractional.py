@@ -5,7 +5,8 @@ further one is the sum modulo 2 of some of them, its *generator*: ``D=ABC`` make
 The row of zeros, the baseline, is always part of the design. What the generators imply is linear algebra
 over two elements (Box, Hunter and Hunter, *Statistics for Experimenters*, chapter 6):
 
-- a *word* is a set of factors whose bits sum to 0 in every run (``ABCD``); words and the empty one are a group;
+- a *word* is a set of factors whose bits sum to 0 in every run (``ABCD``);
+  with the empty one they are a group;
 - the *resolution* is the length of the shortest word;
 - two effects are *aliased*, and cannot be told apart, when together they are a word: ``AB`` and ``CD``.
 

@@ -1,4 +1,7 @@
-"""From the plain data of a YAML file to frozen dataclasses, with every fault at once.
+"""From the plain data of a sweep file to frozen dataclasses, with every fault at once.
+
+``config.faults`` does it for experiments, which are trees of dataclasses; a sweep file holds lists and
+mappings of them too.
 
 ::
 
@@ -7,7 +10,6 @@
     #                         max_failed: must be a whole number, not 'three'
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -16,21 +18,9 @@ from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from paraformer.errors import Fault
+from paraformer_platform.config.faults import KINDS, nearest
 
 T = TypeVar("T")
-
-KINDS = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a mapping of keys to values",
-    "dataclass_type": "a mapping of keys to values",
-}
-"""What a value should have been, by pydantic's name of the fault."""
 
 
 class Strict:
@@ -52,15 +42,6 @@ def read(kind: type[T], data: Mapping[str, Any]) -> tuple[T | None, list[Fault]]
         found = [_fault(kind, dict(detail)) for detail in error.errors(include_url=False)]
         first = {fault.path: fault for fault in reversed(found)}  # one fault for all members of a union
         return None, [fault for fault in found if first[fault.path] is fault]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean …?`` when a known name is near, else an empty text."""
-    candidates = sorted(known)
-    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
-    if not matches:  # the right last part at the wrong place: encoder.num_layers for model.encoder.num_layers
-        matches = [known for known in candidates if known.split(".")[-1] == name.split(".")[-1]][:1]
-    return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def _fault(kind: type, detail: Mapping[str, Any]) -> Fault:

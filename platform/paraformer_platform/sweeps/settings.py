@@ -16,6 +16,7 @@ Seconds = float
 GOALS = ("minimize", "maximize")
 EXECUTIONS = ("auto", "ray_train", "in_trial")
 EARLY_TERMINATIONS = ("asha", "hyperband", "median")
+SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random", "nsgaii")
 OUT_OF_MEMORY_ANSWERS = ("fail", "retry")
 SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -59,7 +60,7 @@ class SearchConfig(Strict):
     """Method bayes: who proposes. The same seed proposes the same variants, also after a resume."""
 
     sampler: str = "tpe"
-    """tpe, gp, cmaes, qmc, random, nsgaii …: Optuna's samplers by name."""
+    """tpe, gp (Gaussian process), cmaes, qmc, random or nsgaii: Optuna's samplers."""
     seed: int = 0
     """Seed of the sampler; the seeds of the trainings stand in the sweep's ``seeds``."""
     startup_trials: int = 10
@@ -70,6 +71,7 @@ class SearchConfig(Strict):
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""
+        yield from _choice("sampler", self.sampler, SAMPLERS)
         yield from _at_least("lookahead", self.lookahead, 1)
         yield from _at_least("startup_trials", self.startup_trials, 0)
         yield from _at_least("seed", self.seed, 0)

@@ -77,9 +77,17 @@ class Parameter:
         if self.step is not None:
             return self._at(int(generator.integers(self._count())))
         if self.distribution == LOG_UNIFORM_VALUES:
-            drawn = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
-            return min(max(drawn, self.low), self.high)
-        return float(generator.uniform(self.low, self.high))
+            return self.rounded(math.exp(generator.uniform(math.log(self.low), math.log(self.high))))
+        return self.rounded(generator.uniform(self.low, self.high))
+
+    def rounded(self, number: float) -> object:
+        """Return the value of a range nearest to a number; of a continuous one, to six digits.
+
+        Six digits make a value readable in a name, and the same wherever it is written.
+        """
+        if self.step is not None:
+            return self._at(round((number - self.low) / self.step))
+        return min(max(float(f"{number:.6g}"), float(self.low)), float(self.high))
 
     def applies(self, lookup: Lookup) -> bool:
         """Tell whether the parameter is set, given the values of the others."""

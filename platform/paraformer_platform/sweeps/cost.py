@@ -1,0 +1,80 @@
+"""What a sweep will cost, from the trials that have ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import mean
+
+from paraformer_platform.config.schema import ExperimentConfig
+from paraformer_platform.sweeps.ledger import COMPLETED, Record
+from paraformer_platform.sweeps.plan import Plan, PlannedTrial
+
+Seconds = float
+SECONDS_METRIC = "cost/train_seconds"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Time that is left."""
+
+    measured: int
+    """Completed trials that the estimate rests on."""
+    left: int
+    """Trials without a result."""
+    seconds: Seconds
+    """Time of these one after the other."""
+    gpu_hours: float
+    """Hours of GPUs that they take."""
+
+
+def estimate(plan: Plan, records: Mapping[str, Record]) -> Estimate | None:
+    """Estimate what is left of a plan.
+
+    A trial takes what the other seeds of its variant took, or else the mean of all that ended.
+
+    Args:
+        plan: The plan.
+        records: What the ledger knows, by trial_key.
+
+    Returns:
+        None when no trial of the plan is completed.
+    """
+    measured = {
+        trial.trial_key: (trial.variant, seconds)
+        for trial in plan.trials
+        if (seconds := _seconds(records, trial)) is not None
+    }
+    if not measured:
+        return None
+    of_variant: dict[str, list[Seconds]] = {}
+    for variant, seconds in measured.values():
+        of_variant.setdefault(variant, []).append(seconds)
+    overall = [mean(seconds for _, seconds in measured.values())]
+    left = [trial for trial in plan.trials if trial.trial_key not in measured]
+    times = [mean(of_variant.get(trial.variant, overall)) for trial in left]
+    gpu_seconds = sum(seconds * _gpus(trial.config) for trial, seconds in zip(left, times, strict=True))
+    return Estimate(len(measured), len(left), sum(times), gpu_seconds / 3600)
+
+
+def count_parameters(config: ExperimentConfig) -> int:
+    """Return the number of parameters of a model, made without memory for its weights."""
+    import torch
+
+    from paraformer.model import Paraformer
+
+    with torch.device("meta"):
+        model = Paraformer.from_config(
+            config.model, vocab_size=config.data.vocab_size, feature_dim=config.data.feature_dim
+        )
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _seconds(records: Mapping[str, Record], trial: PlannedTrial) -> Seconds | None:
+    record = records.get(trial.trial_key)
+    if record is None or record.state != COMPLETED:
+        return None
+    told = (record.result or {}).get(SECONDS_METRIC, record.seconds)
+    return float(told) or None
+
+
+def _gpus(config: ExperimentConfig) -> float:
+    return config.resources.workers * config.resources.gpus_per_worker
