@@ -1,0 +1,179 @@
+"""A real cluster on this machine: a head and two more nodes, as processes of our own, with a token of their own.
+
+Its nodes run in an environment into which an *older copy* of the packages is installed, as on a cluster that was
+set up last week: whatever works here works because the submitted code goes before the installed one.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+TOKEN = "a-token-of-this-test-run-0123456789abcdef"
+OLDER_MARK = "AN_OLDER_COPY = True\n"
+NODE_IPS = ("127.0.0.2", "127.0.0.3")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class ClusterOnOneMachine:
+    folder: Path
+    python: Path
+    gcs: str
+    url: str
+    environment: dict[str, str]
+    processes: dict[str, subprocess.Popen] = field(default_factory=dict)
+
+    @property
+    def token_path(self) -> Path:
+        return self.folder / "token"
+
+    def start(self, name: str, *arguments: str) -> None:
+        log = (self.folder / f"{name}.log").open("w")
+        ports = [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}"]
+        command = [self.python, "-m", "ray.scripts.scripts", "start", *arguments, *ports, "--block"]
+        self.processes[name] = subprocess.Popen(
+            [str(part) for part in [*command, "--disable-usage-stats", "--object-store-memory=100000000"]],
+            env=self.environment,
+            cwd=self.folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def start_node(self, ip: str) -> None:
+        """Start a node and wait until it has joined: two that start at once take the same file names."""
+        self.start(ip, f"--address={self.gcs}", f"--node-ip-address={ip}", "--num-cpus=1", "--num-gpus=1")
+        wait_until(lambda: ip in self.living_nodes(), 90, f"node {ip}")
+
+    def living_nodes(self) -> list[str]:
+        nodes = json.loads(self.get("/nodes?view=summary"))["data"]["summary"]
+        return [node["ip"] for node in nodes if node["raylet"].get("state") == "ALIVE"]
+
+    def get(self, path: str) -> bytes:
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+        return urllib.request.urlopen(request, timeout=5).read()
+
+    def run(self, *code: str, timeout: float = 60, **changes: str) -> subprocess.CompletedProcess:
+        """Run this checkout's Python as a user would who has the cluster's token."""
+        return subprocess.run(
+            [sys.executable, *code],
+            env=self.users_environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def users_environment(self, **changes: str) -> dict[str, str]:
+        roots = [
+            str(Path(__file__).resolve().parents[3] / room) for room in ("model", "platform", "analysis")
+        ]
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONPATH": os.pathsep.join(roots),
+            "RAY_AUTH_TOKEN_PATH": str(self.token_path),
+            **changes,
+        }
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def node_environment(folder: Path) -> Path:
+    """Make a Python environment with all dependencies of ours and an older copy of our packages."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    packages = next(folder.glob("lib/python3*/site-packages"))
+    (packages / "dependencies.pth").write_text(
+        f"{next(path for path in sys.path if 'site-packages' in path)}\n"
+    )
+    for package in ("paraformer", "paraformer_platform"):
+        (packages / package).mkdir()
+        (packages / package / "__init__.py").write_text(OLDER_MARK)
+    return folder / "bin" / "python"
+
+
+def make_cluster(**variables: str) -> ClusterOnOneMachine:
+    folder = Path(tempfile.mkdtemp(prefix="pf-", dir="/tmp"))  # short: Ray's socket paths must be
+    python = node_environment(folder / "env")
+    (folder / "token").write_text(TOKEN)
+    gcs, url = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    environment = {
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+        "OMP_NUM_THREADS": "1",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+        "RAY_raylet_start_wait_time_s": "60",
+        "RAY_TMPDIR": str(folder),
+        **variables,
+    }
+    return ClusterOnOneMachine(folder, python, gcs, url, environment)
+
+
+def start_head(cluster: ClusterOnOneMachine, *arguments: str) -> None:
+    cluster.start(
+        "head",
+        "--head",
+        "--node-ip-address=127.0.0.1",
+        f"--port={cluster.gcs.rpartition(':')[2]}",
+        f"--dashboard-port={cluster.url.rpartition(':')[2]}",
+        f"--temp-dir={cluster.folder}/ray",
+        "--num-cpus=1",
+        *arguments,
+    )
+    wait_until(lambda: has_job_server(cluster), 90, "the head's job server")
+
+
+def has_job_server(cluster: ClusterOnOneMachine) -> bool:
+    try:
+        return len(cluster.living_nodes()) == 1
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A head with the drivers' resource, and two nodes with one (faked) GPU each."""
+    cluster = make_cluster()
+    try:
+        start_head(cluster, '--resources={"trial_driver": 100}')
+        for ip in NODE_IPS:
+            cluster.start_node(ip)
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(cluster.folder, ignore_errors=True)
