@@ -17,3 +17,7 @@ class TrackingError(ParaformerError, RuntimeError):
 
 class ClusterError(ParaformerError, RuntimeError):
     """A Ray cluster that cannot be reached or cannot run what was asked."""
+
+
+class TrainingError(ParaformerError, ArithmeticError):
+    """A training whose numbers are no longer finite."""

@@ -1,0 +1,69 @@
+"""The three manifests of an experiment, made first where they are missing and a recipe says how."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paraformer.errors import DataError
+from paraformer.manifest import Utterance, fingerprint, read_manifest
+from paraformer_platform.config.load import read_yaml
+from paraformer_platform.config.schema import DataConfig
+
+Progress = Callable[[int, int], None]
+"""Is told how many utterances are made, and of how many."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The utterances of an experiment."""
+
+    train: list[Utterance]
+    dev: list[Utterance]
+    test: list[Utterance]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that is said and heard; every audio file is read for it."""
+        parts = [fingerprint(utterances) for utterances in (self.train, self.dev, self.test)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def read_corpus(data: DataConfig) -> Corpus:
+    """Read the three manifests.
+
+    Raises:
+        DataError: if one is missing or faulty, or an utterance is in two of them.
+    """
+    folder = Path(data.folder)
+    corpus = Corpus(*(read_manifest(folder / name) for name in (data.train, data.dev, data.test)))
+    _refuse_overlap(data, corpus)
+    return corpus
+
+
+def ensure_corpus(data: DataConfig, progress: Progress | None = None) -> None:
+    """Make the synthetic corpus that the configuration names, if its manifests are missing.
+
+    Raises:
+        ConfigError: if the recipe cannot be read or is impossible.
+        DataError: if the folder holds something else, or eSpeak NG is not installed.
+    """
+    folder = Path(data.folder)
+    missing = not all((folder / name).is_file() for name in (data.train, data.dev, data.test))
+    if data.recipe is None or not missing:
+        return
+    from paraformer.recipe import SynthesisRecipe
+    from paraformer.synthesis import synthesise
+
+    values, _ = read_yaml(Path(data.recipe))
+    synthesise(SynthesisRecipe.from_dict(values, data.recipe), folder, progress)
+
+
+def _refuse_overlap(data: DataConfig, corpus: Corpus) -> None:
+    trained = {utterance.path.resolve() for utterance in corpus.train}
+    for name, utterances in ((data.dev, corpus.dev), (data.test, corpus.test)):
+        shared = [utterance for utterance in utterances if utterance.path.resolve() in trained]
+        if shared:
+            raise DataError(
+                f"{len(shared)} recordings of {name} are in {data.train} too, such as {shared[0].path}; "
+                "a model is not scored on what it was trained on: take them out of one of the manifests"
+            )

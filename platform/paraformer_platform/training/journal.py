@@ -1,0 +1,113 @@
+"""A trial's journal: what happened, one JSON line each, appended and synced to disk before training goes on.
+
+::
+
+    {"kind": "state", "state": "started", "time_ms": 1767225600000}
+    {"kind": "metrics", "step": 100, "epoch": 1, "time_ms": 1767225612345, "metrics": {"train/loss": 3.1, …}}
+    {"kind": "state", "state": "completed", "time_ms": 1767225700000}
+
+The journal is the truth of a trial and MLflow its picture. A crash may tear the last line; it is dropped when
+the journal is read or opened again. A resumed training first cuts off what was measured after its checkpoint.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+STARTED, RESUMED, COMPLETED, FAILED, STOPPED = "started", "resumed", "completed", "failed", "stopped"
+
+
+class Journal:
+    """Appends events to a journal file; only one process does so at a time.
+
+    Args:
+        path: The file; made with its first event.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._drop_torn_line()
+
+    def metrics(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Write measurements.
+
+        Args:
+            step: Optimiser steps done.
+            epoch: Epochs done.
+            metrics: Values by name.
+        """
+        self._append({"kind": "metrics", "step": step, "epoch": epoch, **_now(), "metrics": dict(metrics)})
+
+    def params(self, params: Mapping[str, object]) -> None:
+        """Write the resolved configuration by dotted keys."""
+        self._append({"kind": "params", **_now(), "params": dict(params)})
+
+    def state(self, state: str, **details: object) -> None:
+        """Write that the trial started, resumed, completed, failed or stopped.
+
+        Args:
+            state: One of the five.
+            details: What else to say of it.
+        """
+        self._append({"kind": "state", "state": state, **_now(), **details})
+
+    @property
+    def size(self) -> int:
+        """Bytes so far; a checkpoint keeps it to say which events belong to it."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def cut_back(self, size: int) -> None:
+        """Cut off the first measurement behind so many bytes, and everything that follows it.
+
+        What was only said of the trial's state since then stays, for it did happen.
+        """
+        if not self.path.exists():
+            return
+        content, kept = self.path.read_bytes(), 0
+        for line in content.splitlines(keepends=True):
+            if kept >= size and json.loads(line)["kind"] == "metrics":
+                break
+            kept += len(line)
+        self._truncate(kept, len(content))
+
+    def _append(self, event: Event) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            file.write(json.dumps(event, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _drop_torn_line(self) -> None:
+        if self.path.exists():
+            content = self.path.read_bytes()
+            self._truncate(content.rfind(b"\n") + 1, len(content))
+
+    def _truncate(self, kept: int, size: int) -> None:
+        if kept == size:
+            return
+        with self.path.open("rb+") as file:
+            file.truncate(kept)
+            os.fsync(file.fileno())
+
+
+def read_journal(path: str | Path) -> list[Event]:
+    """The events of a journal, without a torn last line; none if there is no journal."""
+    return list(_events(Path(path)))
+
+
+def _events(path: Path) -> Iterator[Event]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in content[: content.rfind(b"\n") + 1].splitlines():
+        yield json.loads(line)
+
+
+def _now() -> dict[str, int]:
+    return {"time_ms": time.time_ns() // 1_000_000}

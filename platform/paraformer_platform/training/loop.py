@@ -1,0 +1,378 @@
+"""One training from its configuration to its test results.
+
+::
+
+    claim folder ─ corpus ─ front end ─ model ─┬─> epoch: steps ─ decode dev ─ journal ─ checkpoint ─┐
+                     (resume from last.pt) ────┘<────────────────────────────────────────────────────┘
+                                               └─> best (or averaged) weights ─ decode test ─ summary
+
+`train` knows nothing of who runs it: this process, a trial of Ray Tune, or every worker of a gang. An epoch's
+randomness is a pure function of seed, epoch and rank, and checkpoints are taken between epochs, so a resumed
+training computes exactly what an uninterrupted one would. The test set is decoded once, at the end.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from paraformer.manifest import Utterance
+from paraformer_platform.config.conversion import flat_params
+from paraformer_platform.config.identity import code_version, trial_key
+from paraformer_platform.config.schema import ExperimentConfig
+from paraformer_platform.errors import TrainingError
+from paraformer_platform.tracking.environment import describe_environment
+from paraformer_platform.training import journal as events
+from paraformer_platform.training.batches import TrainingBatches
+from paraformer_platform.training.checkpoint import (
+    Checkpoint,
+    average_weights,
+    copied_weights,
+    load_checkpoint,
+    new_model,
+    save_checkpoint,
+)
+from paraformer_platform.training.corpus import Corpus, ensure_corpus, read_corpus
+from paraformer_platform.training.cost import PeakMemory, count_parameters, flops_per_second_of_speech
+from paraformer_platform.training.evaluation import Evaluator, error_rates
+from paraformer_platform.training.fitting import Fitting
+from paraformer_platform.training.frontend import Frontend
+from paraformer_platform.training.gang import device_of_rank, wait_for_all
+from paraformer_platform.training.journal import Journal
+from paraformer_platform.training.meter import TokenMeter
+from paraformer_platform.training.precision import allow_tf32
+from paraformer_platform.training.ranking import Ranking
+from paraformer_platform.training.reporter import Reporter
+from paraformer_platform.training.results import result_rows, totals, write_rows
+from paraformer_platform.training.trial_folder import Identity, TrialFolder, write_text
+
+logger = logging.getLogger("paraformer_platform.training")
+
+StepListener = Callable[[int, int], None]
+"""Is told how many optimiser steps are done, and of how many."""
+Metrics = dict[str, float]
+
+STEPS_BETWEEN_LOOKS = 10
+"""How often within an epoch the reporter is asked whether to stop."""
+UTTERANCES_FOR_FLOPS = 8
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a training ended."""
+
+    trial_key: str
+    state: str
+    """completed or stopped."""
+    metrics: Metrics
+    """Final metrics; of a stopped training those of its last epoch."""
+    folder: Path
+
+
+class _Stopped(Exception):
+    """The reporter asked for an end within an epoch."""
+
+
+def identify(config: ExperimentConfig, corpus: Corpus) -> Identity:
+    """What this training is: the same configuration, data and code have the same key."""
+    data, code = corpus.fingerprint(), code_version()
+    return Identity(trial_key(config, data, code), data, code)
+
+
+def train(
+    config: ExperimentConfig,
+    folder: str | Path,
+    reporter: Reporter,
+    *,
+    identity: Identity | None = None,
+    on_step: StepListener | None = None,
+) -> TrialResult:
+    """Train a model, or go on with its training, or find that it is trained.
+
+    Args:
+        config: The experiment.
+        folder: The trial's folder; what an interrupted training left there is gone on with.
+        reporter: Told of every epoch; says when to stop.
+        identity: Which training this is, where the caller knows; else data and code are hashed here.
+        on_step: Called after every optimiser step.
+
+    Raises:
+        ConfigError: if the folder holds another training.
+        DataError: if manifests or audio are faulty.
+        TrainingError: if the losses are no longer finite.
+    """
+    place = TrialFolder(Path(folder))
+    ensure_corpus(config.data)
+    corpus = read_corpus(config.data)
+    identity = identity or identify(config, corpus)
+    held, stored = place.held_identity(), place.stored_metrics()
+    if stored is not None and held == identity:
+        return TrialResult(identity.trial_key, events.COMPLETED, stored, place.path)
+    if reporter.rank == 0:
+        place.claim(identity, config)
+    with _log_file(place, reporter):
+        return _Training(config, place, reporter, identity, corpus, on_step).run()
+
+
+class _Training:
+    """The state of one training; each method is one stretch of the way."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        place: TrialFolder,
+        reporter: Reporter,
+        identity: Identity,
+        corpus: Corpus,
+        on_step: StepListener | None,
+    ) -> None:
+        self._config, self._place, self._reporter = config, place, reporter
+        self._identity, self._corpus = identity, corpus
+        self._on_step = on_step or (lambda done, total: None)
+        self._writes = reporter.rank == 0
+        self._world_size = reporter.world_size
+        self._device = device_of_rank()
+        self._journal = Journal(place.journal) if self._writes else None
+        self._memory = PeakMemory(self._device)
+        allow_tf32(config.training)
+        torch.manual_seed(config.training.seed)
+        self._frontend = Frontend.fitted(config.data, corpus.train)
+        _check_transcripts(corpus, self._frontend)
+        self._batches = TrainingBatches(
+            config, self._frontend, corpus.train, reporter.rank, reporter.world_size
+        )
+        self._total_steps = self._batches.steps_per_epoch * config.training.num_epochs
+        self._model = new_model(config).to(self._device)
+        self._fitting = Fitting(self._model, config, self._total_steps, self._device, self._world_size)
+        self._ranking = Ranking(config.training.average_checkpoints)
+        self._epoch = 0
+        self._seconds = 0.0
+        self._metrics: Metrics = {}
+
+    def run(self) -> TrialResult:
+        """Train what is left to train, then test."""
+        self._resume_or_start()
+        try:
+            while not self._finished():
+                self._metrics = self._run_epoch()
+                self._reporter.epoch_finished(self._metrics)
+                if self._reporter.should_stop() and not self._finished():
+                    raise _Stopped
+            self._metrics = self._test()
+        except _Stopped:
+            return self._end(events.STOPPED)
+        except Exception as error:
+            self._note(events.FAILED, error=f"{type(error).__name__}: {error}")
+            raise
+        return self._end(events.COMPLETED)
+
+    def _resume_or_start(self) -> None:
+        if self._place.last_checkpoint.exists():
+            self._load(load_checkpoint(self._place.last_checkpoint))
+            self._note(events.RESUMED, step=self._fitting.steps)
+            logger.info("resumed after epoch %d, step %d", self._epoch, self._fitting.steps)
+            return
+        if self._journal is not None:
+            self._journal.cut_back(0)
+            write_text(self._place.environment, json.dumps(describe_environment(), indent=1) + "\n")
+        self._note(events.STARTED)
+        if self._journal is not None:
+            self._journal.params(flat_params(self._config))
+        logger.info("started %s with %d parameters", self._identity.trial_key, count_parameters(self._model))
+
+    def _finished(self) -> bool:
+        patience = self._config.training.early_stop_patience
+        waited = self._ranking.epochs_without_progress()
+        return self._epoch >= self._config.training.num_epochs or (
+            patience is not None and waited >= patience
+        )
+
+    def _run_epoch(self) -> Metrics:
+        begun = time.perf_counter()
+        measured = self._fit_epoch()
+        self._epoch += 1
+        measured |= self._evaluator().losses(self._corpus.dev)
+        measured |= error_rates(self._evaluator().decode(self._corpus.dev), "dev")
+        _require_finite(measured, self._epoch)
+        self._ranking.add(self._epoch, measured[self._config.training.selection])
+        self._seconds += time.perf_counter() - begun
+        self._keep(measured)
+        logger.info("%s", _line(self._epoch, self._config.training.num_epochs, measured))
+        return measured
+
+    def _fit_epoch(self) -> Metrics:
+        torch.manual_seed(_epoch_seed(self._config.training.seed, self._epoch, self._reporter.rank))
+        meter = TokenMeter(self._device, self._world_size)
+        norms = []
+        learning_rate = self._fitting.learning_rate
+        for number, group in enumerate(self._batches.epoch(self._epoch)):
+            if number % STEPS_BETWEEN_LOOKS == 0 and self._reporter.should_stop():
+                raise _Stopped
+            outcome = self._fitting.step(group)
+            meter.add(outcome.sums, outcome.tokens)
+            norms.append(outcome.gradient_norm)
+            self._on_step(self._fitting.steps, self._total_steps)
+        return {
+            **dict(meter.means("train")),
+            "train/learning_rate": learning_rate,
+            "train/gradient_norm": float(torch.stack(norms).mean()),
+        }
+
+    def _keep(self, measured: Metrics) -> None:
+        """Write an epoch: journal first, since a resume cuts off what its checkpoint does not know."""
+        if self._journal is None:
+            return
+        weights = copied_weights(self._model)
+        if self._epoch in self._ranking.best:
+            save_checkpoint(self._epoch_file(self._epoch), self._checkpoint(weights))
+        if self._epoch == self._ranking.best[0]:
+            save_checkpoint(self._place.best_checkpoint, self._checkpoint(weights))
+        self._journal.metrics(self._fitting.steps, self._epoch, measured)
+        save_checkpoint(self._place.last_checkpoint, self._checkpoint(weights, going_on=True))
+        self._drop_beaten()
+
+    def _checkpoint(self, weights: dict[str, torch.Tensor], *, going_on: bool = False) -> Checkpoint:
+        return Checkpoint(
+            self._config, self._frontend.to_state(), weights, self._state() if going_on else None
+        )
+
+    def _state(self) -> dict[str, object]:
+        assert self._journal is not None
+        return {
+            "epoch": self._epoch,
+            "seconds": self._seconds,
+            "journal_size": self._journal.size,
+            "ranking": self._ranking.to_state(),
+            "fitting": self._fitting.to_state(),
+        }
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        state = checkpoint.training
+        assert state is not None, "last.pt holds the state of its training"
+        self._model.load_state_dict(checkpoint.weights)
+        self._fitting.load_state(state["fitting"])
+        self._ranking.load_state(state["ranking"])
+        self._epoch, self._seconds = state["epoch"], state["seconds"]
+        if self._journal is not None:
+            self._journal.cut_back(state["journal_size"])
+
+    def _epoch_file(self, epoch: int) -> Path:
+        return self._place.checkpoints / f"epoch-{epoch:04d}.pt"
+
+    def _drop_beaten(self) -> None:
+        kept = {self._epoch_file(epoch) for epoch in self._ranking.best}
+        for path in self._place.checkpoints.glob("epoch-*.pt"):
+            if path not in kept:
+                path.unlink()
+
+    def _test(self) -> Metrics:
+        """Take the best weights, decode the test set, write everything that is final."""
+        self._take_best()
+        evaluator = self._evaluator()
+        decoded = evaluator.decode(self._corpus.test, oracle=True)
+        heard = [frames * self._shift for frames in self._frontend.dataset(self._corpus.test).frames()]
+        rows = result_rows(self._corpus.test, decoded, heard)
+        metrics = totals(rows, decoded) | self._costs(sum(row.decode_seconds for row in decoded), sum(heard))
+        if self._journal is not None:
+            write_rows(self._place.test_rows, rows)
+            self._journal.metrics(self._fitting.steps, self._epoch, metrics)
+            self._place.complete(self._identity.trial_key, metrics)
+        logger.info("test WER %.2f %%, CER %.2f %%", 100 * metrics["test/wer"], 100 * metrics["test/cer"])
+        return metrics
+
+    def _take_best(self) -> None:
+        best = [self._epoch_file(epoch) for epoch in self._ranking.best]
+        if self._writes and len(best) > 1:
+            weights = average_weights([load_checkpoint(path).weights for path in best])
+            save_checkpoint(self._place.best_checkpoint, self._checkpoint(weights))
+            logger.info("averaged the weights of epochs %s", sorted(self._ranking.best))
+        wait_for_all(self._world_size)
+        self._model.load_state_dict(load_checkpoint(self._place.best_checkpoint).weights)
+
+    def _costs(self, decode_seconds: float, heard_seconds: float) -> Metrics:
+        dataset = self._frontend.dataset(self._corpus.test[:UTTERANCES_FOR_FLOPS])
+        features = [dataset[index].features.to(self._device) for index in range(len(dataset))]
+        gpus = self._world_size if self._device.type == "cuda" else 0
+        memory = self._memory.megabytes()
+        return {
+            "cost/parameters": float(count_parameters(self._model)),
+            "cost/train_seconds": self._seconds,
+            "cost/gpu_hours": gpus * self._seconds / 3600,
+            "cost/peak_memory_mb": memory,
+            "cost/rtf": decode_seconds / heard_seconds,
+            "cost/flops_per_second_of_speech": flops_per_second_of_speech(
+                self._model, features, self._shift, self._config.decoding.strategy
+            ),
+        }
+
+    @property
+    def _shift(self) -> float:
+        return self._frontend.extractor.config.frame_shift_seconds
+
+    def _evaluator(self) -> Evaluator:
+        ranks = (self._reporter.rank, self._world_size)
+        return Evaluator(self._model, self._frontend, self._config, self._device, *ranks)
+
+    def _note(self, state: str, **details: object) -> None:
+        if self._journal is not None:
+            self._journal.state(state, **details)
+
+    def _end(self, state: str) -> TrialResult:
+        self._note(state)
+        logger.info("%s", state)
+        return TrialResult(self._identity.trial_key, state, self._metrics, self._place.path)
+
+
+def _check_transcripts(corpus: Corpus, frontend: Frontend) -> None:
+    from paraformer.dataset import check_vocabulary
+
+    everything: list[Utterance] = [*corpus.train, *corpus.dev, *corpus.test]
+    check_vocabulary(everything, frontend.tokenizer)
+
+
+def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{epoch}/{rank}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")
+
+
+def _require_finite(metrics: Metrics, epoch: int) -> None:
+    wrong = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
+    if wrong:
+        raise TrainingError(
+            f"training broke down in epoch {epoch} ({', '.join(wrong)}); try a lower "
+            "training.learning_rate, more training.warmup_steps, or training.precision=fp32"
+        )
+
+
+def _line(epoch: int, epochs: int, metrics: Metrics) -> str:
+    return (
+        f"epoch {epoch}/{epochs}  loss {metrics['train/loss']:.3f}  "
+        f"token accuracy {100 * metrics['train/token_accuracy']:.1f} %  "
+        f"dev WER {100 * metrics['dev/wer']:.2f} %  dev CER {100 * metrics['dev/cer']:.2f} %"
+    )
+
+
+@contextmanager
+def _log_file(place: TrialFolder, reporter: Reporter) -> Iterator[None]:
+    """Write the training's messages to its own file as well."""
+    if reporter.rank != 0:
+        yield
+        return
+    handler = logging.FileHandler(place.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+    logger.addHandler(handler)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        handler.close()

@@ -1,0 +1,121 @@
+"""The test set's results: one row per utterance for the statistics, and the totals."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paraformer.manifest import Utterance
+from paraformer_platform.training.evaluation import Decoded, error_rates
+from paraformer_platform.training.scoring import EditCounts, count_characters, count_words
+from paraformer_platform.training.trial_folder import write_text
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One line of results/test.csv; its fields are the columns. Empty where something was not decoded."""
+
+    id: str
+    speaker: str
+    seconds: float
+    reference: str
+    hypothesis: str
+    ctc_hypothesis: str
+    oracle_length_hypothesis: str
+    words: int
+    word_substitutions: int
+    word_deletions: int
+    word_insertions: int
+    characters: int
+    char_substitutions: int
+    char_deletions: int
+    char_insertions: int
+    ctc_word_errors: int | str
+    ctc_char_errors: int | str
+    oracle_word_errors: int | str
+    oracle_char_errors: int | str
+    reference_tokens: int
+    hypothesis_tokens: int
+    decode_seconds: float
+
+
+def result_rows(
+    utterances: Iterable[Utterance], decoded: Iterable[Decoded], seconds: list[float]
+) -> list[ResultRow]:
+    """Score each utterance.
+
+    Args:
+        utterances: The test set.
+        decoded: What was understood of each.
+        seconds: Duration of each.
+    """
+    return [_row(*parts) for parts in zip(utterances, decoded, seconds, strict=True)]
+
+
+def write_rows(path: Path, rows: list[ResultRow]) -> None:
+    """Write the rows as CSV, at once or not at all."""
+    text = io.StringIO()
+    columns = list(ResultRow.__dataclass_fields__)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(vars(row) for row in rows)
+    write_text(path, text.getvalue())
+
+
+def totals(rows: list[ResultRow], decoded: list[Decoded]) -> dict[str, float]:
+    """Metrics of the test set, by the names test/wer and so on."""
+    counted = (
+        "word_substitutions",
+        "word_deletions",
+        "word_insertions",
+        "char_substitutions",
+        "char_deletions",
+        "char_insertions",
+    )
+    miscounted = [abs(row.reference_tokens - row.hypothesis_tokens) for row in decoded]
+    return {
+        **error_rates(decoded, "test"),
+        **{f"test/{name}": float(sum(getattr(row, name) for row in rows)) for name in counted},
+        "test/length_mae": sum(miscounted) / len(miscounted),
+    }
+
+
+def _row(utterance: Utterance, decoded: Decoded, seconds: float) -> ResultRow:
+    words = count_words(decoded.reference, decoded.hypothesis)
+    characters = count_characters(decoded.reference, decoded.hypothesis)
+    ctc = _errors(decoded.reference, decoded.ctc_hypothesis)
+    oracle = _errors(decoded.reference, decoded.oracle_hypothesis)
+    return ResultRow(
+        id=utterance.id,
+        speaker=utterance.speaker or "",
+        seconds=round(seconds, 3),
+        reference=decoded.reference,
+        hypothesis=decoded.hypothesis,
+        ctc_hypothesis=decoded.ctc_hypothesis or "",
+        oracle_length_hypothesis=decoded.oracle_hypothesis or "",
+        **_columns("words", "word", words),
+        **_columns("characters", "char", characters),
+        ctc_word_errors=ctc[0],
+        ctc_char_errors=ctc[1],
+        oracle_word_errors=oracle[0],
+        oracle_char_errors=oracle[1],
+        reference_tokens=decoded.reference_tokens,
+        hypothesis_tokens=decoded.hypothesis_tokens,
+        decode_seconds=round(decoded.decode_seconds, 6),
+    )
+
+
+def _columns(total: str, unit: str, counts: EditCounts) -> dict[str, int]:
+    return {
+        total: counts.reference,
+        f"{unit}_substitutions": counts.substitutions,
+        f"{unit}_deletions": counts.deletions,
+        f"{unit}_insertions": counts.insertions,
+    }
+
+
+def _errors(reference: str, hypothesis: str | None) -> tuple[int | str, int | str]:
+    if hypothesis is None:
+        return "", ""
+    return count_words(reference, hypothesis).errors, count_characters(reference, hypothesis).errors
