@@ -1,4 +1,4 @@
-"""`paraformer doctor`: whether a machine or a cluster can run sweeps, node by node, each fault with its remedy."""
+"""Whether a machine or a cluster can run sweeps, looked at node by node; each fault with its remedy."""
 
 import json
 import os
@@ -22,9 +22,7 @@ LITTLE_DISK = 10 * GIGABYTE
 """Below this a node's checkpoints and Ray's spilled objects may fill it within one sweep."""
 TOO_LITTLE_DISK = GIGABYTE
 SAME_ENVIRONMENT = "set the node up from this checkout again: make setup (ray up cluster.yaml runs it)"
-SAME_SOURCE = (
-    "the node runs other code than the driver: submit with paraformer submit, which uploads this checkout"
-)
+SAME_SOURCE = "use paraformer submit, or --address from a checkout: they upload the code that is to run"
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def _ask_cluster(address: str, probe: StorageProbe | None) -> list[NodeAnswer]:
         ]
 
 
-def _on_node(node_id: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 (Ray's remote function has no type)
+def _on_node(node_id: str):  # type: ignore[no-untyped-def]
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -138,8 +136,8 @@ def _about_node(node: NodeAnswer, expected: Mapping[str, str]) -> Iterator[Findi
             "nodes",
             node.address,
             f"did not answer within {NODE_ANSWERS_WITHIN:g} s, or could not run our code",
-            "look into the worker logs there (/tmp/ray/session_latest/logs); most often the environment is not "
-            "that of constraints.txt: " + SAME_ENVIRONMENT,
+            "look into /tmp/ray/session_latest/logs there; most often its environment is an older one: "
+            + SAME_ENVIRONMENT,
         )
         return
     yield from _about_versions(node.address, node.report.versions, expected)
@@ -159,9 +157,7 @@ def _about_versions(where: str, found: Mapping[str, str], expected: Mapping[str,
     different = {name: value for name, value in found.items() if expected.get(name, value) != value}
     for name, value in different.items():
         remedy = SAME_SOURCE if name == "source" else SAME_ENVIRONMENT
-        yield Finding(
-            "error", "versions", where, f"{name} is {value}, the driver's is {expected[name]}", remedy
-        )
+        yield Finding("error", "versions", where, f"{name} {value}, the driver has {expected[name]}", remedy)
     if not different:
         yield Finding("ok", "versions", where, ", ".join(f"{name} {value}" for name, value in found.items()))
 
@@ -173,7 +169,7 @@ def _about_gpus(where: str, seen: tuple[str, ...], handed_out: float) -> Iterato
             "gpus",
             where,
             f"Ray hands out {handed_out:g} GPUs, NVIDIA's driver shows {len(seen)}",
-            "install the NVIDIA driver (nvidia-smi must list them), or start Ray there with the true --num-gpus",
+            "install the NVIDIA driver (nvidia-smi must list them), or correct --num-gpus of its ray start",
         )
     elif seen:
         yield Finding("ok", "gpus", where, ", ".join(seen))
@@ -226,10 +222,8 @@ def _about_server_version(uri: str, theirs: str) -> Finding:
     ours = importlib.metadata.version("mlflow")
     if theirs == ours:
         return Finding("ok", "mlflow", uri, f"MLflow server {theirs}")
-    remedy = f"run the server from this checkout's environment (mlflow=={ours} in constraints.txt)"
-    return Finding(
-        "warning", "mlflow", uri, f"the server answers as {theirs!r}, the client is {ours}", remedy
-    )
+    remedy = f"run the server from this checkout's environment (mlflow=={ours})"
+    return Finding("warning", "mlflow", uri, f"server {theirs!r}, client {ours}", remedy)
 
 
 def default_tracking_uri() -> str | None:

@@ -105,8 +105,8 @@ def check_job_server(url: str) -> None:
     ) as error:  # nobody there, too slow, or something that is no job server
         reason = str(getattr(error, "reason", error)).strip()[:80] or type(error).__name__
         raise ClusterError(
-            f"no Ray job server answers at {url} within {ANSWER_WITHIN:g} s ({reason}). Is the cluster up, and "
-            "its port 8265 forwarded (ray dashboard cluster.yaml)?"
+            f"no Ray job server answers at {url} within {ANSWER_WITHIN:g} s ({reason}). Is the cluster up, "
+            "and its port 8265 forwarded (ray dashboard cluster.yaml)?"
         ) from error
     _check_release(url, str(answer["ray_version"]))
 
@@ -115,7 +115,7 @@ def _check_release(url: str, theirs: str) -> None:
     ours = importlib.metadata.version("ray")
     if theirs.split(".")[:2] != ours.split(".")[:2]:
         raise ClusterError(
-            f"the cluster at {url} runs Ray {theirs}, this checkout is pinned to Ray {ours} (constraints.txt). "
+            f"the cluster at {url} runs Ray {theirs}, this checkout is pinned to Ray {ours}. "
             "Set the cluster up from this checkout again (ray up cluster.yaml), or check out what it runs"
         )
 

@@ -130,7 +130,7 @@ class Job:
         return STOPPED if info.status.name == "STOPPED" else info.driver_exit_code or 1
 
     def why_failed(self) -> str:
-        """Return what Ray says about the end of the job; for a command that never started, the only reason."""
+        """Return what Ray says about the end of the job; the only reason of a command that never began."""
         return str(self.client.get_job_info(self.id).message or "")
 
     def stop(self) -> int:

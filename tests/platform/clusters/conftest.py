@@ -1,7 +1,7 @@
-"""A real cluster on this machine: a head and two more nodes, as processes of our own, with a token of their own.
+"""A real cluster on this machine: a head and two more nodes, as processes of our own, with their own token.
 
-Its nodes run in an environment into which an *older copy* of the packages is installed, as on a cluster that was
-set up last week: whatever works here works because the submitted code goes before the installed one.
+Its nodes run in an environment into which an *older copy* of the packages is installed, as on a cluster that
+was set up last week: whatever works here works because the submitted code goes before the installed one.
 """
 
 import json
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 TOKEN = "a-token-of-this-test-run-0123456789abcdef"
 OLDER_MARK = "AN_OLDER_COPY = True\n"
 NODE_IPS = ("127.0.0.2", "127.0.0.3")
@@ -82,9 +83,7 @@ class ClusterOnOneMachine:
         )
 
     def users_environment(self, **changes: str) -> dict[str, str]:
-        roots = [
-            str(Path(__file__).resolve().parents[3] / room) for room in ("model", "platform", "analysis")
-        ]
+        roots = [str(REPOSITORY / room) for room in ("model", "platform", "analysis")]
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
