@@ -37,7 +37,7 @@ ROWS_AT_A_TIME: Final = 500
 
 @dataclass(frozen=True)
 class Estimate:
-    """A rate, or a difference of rates, with what the bootstrap says about it. All in fractions, not percent."""
+    """A rate, or a difference of rates, with what the bootstrap says about it. Fractions, not percent."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""What follows from a bootstrapped difference: p values, their correction, and what it would take to see more."""
+"""What follows from a bootstrapped difference: p values, their correction, what it takes to see more."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def two_sided_p(estimate: Estimate, value: float = 0.0) -> float:
 
 
 def equivalence_p(estimate: Estimate, margin: float) -> float:
-    """Two one-sided tests: how surprising the difference is if the true one is at least ``margin`` either way."""
+    """Two one-sided tests: how surprising the difference is if the true one reaches ``margin`` either way."""
     return max(_tail(estimate, margin, above=True), _tail(estimate, -margin, above=False))
 
 
@@ -43,7 +43,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def minimal_detectable(estimate: Estimate, alpha: float, power: float) -> float:
-    """Smallest true difference that a sweep of this size finds with probability ``power`` at level ``alpha``."""
+    """Smallest true difference that a sweep like this finds with probability ``power`` at level ``alpha``."""
     return _reach(estimate.degrees_of_freedom, alpha, power) * estimate.standard_error
 
 

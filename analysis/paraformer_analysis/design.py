@@ -1,4 +1,4 @@
-"""The design of a sweep as its lock file tells it: which trials were planned, and what they are compared with."""
+"""The design of a sweep as its lock file tells it: the planned trials and what they are compared with."""
 
 import json
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class ReportOptions:
     bootstrap: int = 10_000
     """Replicates of the bootstrap."""
     equivalence_margin: float | None = None
-    """Largest difference that counts as none, in points (hundredths) of the error rate; None: no row is called equivalent."""
-    block: str = "auto"
-    """What is resampled: speaker, utterance, or auto (speakers where there are enough of them)."""
+    """Largest difference that counts as none, in points of the error rate; None: no row is equivalent."""
+    block: str = "speaker"
+    """What is resampled: speaker, where the test set has enough of them, or utterance."""
     seed: int = 0
     """Seed of the bootstrap: the same seed gives the same intervals."""
     power: float = 0.8
@@ -63,8 +63,7 @@ class Design:
     metric: str = "test/wer"
     seeds: tuple[int, ...] = ()
     factors: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    aliases: Any = None
-    """Confounded effects of a fractional design, as the planner names them."""
+
     options: ReportOptions = field(default_factory=ReportOptions)
     data_fingerprint: str = ""
     code_version: str = ""
@@ -113,7 +112,6 @@ def _design(lock: Mapping[str, Any]) -> Design:
         metric=(lock.get("metric") or {}).get("name") or "test/wer",
         seeds=tuple(int(seed) for seed in lock.get("seeds") or ()),
         factors={key: tuple(values) for key, values in (lock.get("factors") or {}).items()},
-        aliases=lock.get("aliases"),
         options=_options(lock.get("report") or {}),
         data_fingerprint=lock.get("data_fingerprint") or "",
         code_version=lock.get("code_version") or "",

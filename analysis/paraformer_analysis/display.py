@@ -12,6 +12,11 @@ from paraformer_analysis.table import AblationTable, Row
 from paraformer_analysis.verdicts import Verdict, points
 
 NOTHING = "–"
+MARK = " †"
+FEW_SEEDS = (
+    "† Fewer than three seeds shared with the baseline: the spread over seeds cannot be "
+    "estimated, so interval and verdict tell about these trained networks only, and would be less sure for the way of training them."
+)
 T = TypeVar("T")
 
 
@@ -72,36 +77,37 @@ def main_grid(table: AblationTable) -> Grid:
     corrected = "p (Holm)" if table.options.correction == "holm" else "p"
     heads = (
         "variant",
-        "seeds",
+        "verdict",
         f"{rate} %",
         "± sd",
         "difference",
         f"{table.confidence} interval",
         "relative",
-        corrected,
     )
     rows = tuple(_main_row(row) for row in table.rows)
-    return _trimmed(Grid("main", "The table", (*heads, "verdict"), rows))
+    few = any(row.difference is not None and not row.seeds_known for row in table.rows)
+    return _trimmed(Grid("main", "The table", (*heads, corrected, "seeds"), rows, FEW_SEEDS if few else ""))
 
 
 def _main_row(row: Row) -> tuple[Cell, ...]:
     found = row.difference
+    seeds = f"{row.finished}" if row.finished == row.planned else f"{row.finished} of {row.planned}"
+    mark = MARK if found is not None and not row.seeds_known else ""
     interval = (
-        Cell(f"{points(found.low)} … {points(found.high)}", found.low) if found else Cell(NOTHING, math.inf)
+        Cell(f"{points(found.low)} … {points(found.high)}{mark}", found.low)
+        if found
+        else Cell(NOTHING, math.inf)
     )
     return (
         text_cell(row.variant),
-        Cell(
-            f"{row.finished}" if row.finished == row.planned else f"{row.finished} of {row.planned}",
-            row.finished,
-        ),
+        Cell(row.verdict.value + mark, list(Verdict).index(row.verdict), "verdict"),
         number_cell(row.rate.value if row.rate else None, percent),
         number_cell(row.deviation, percent),
         number_cell(found.value if found else None, points),
         interval,
         number_cell(row.relative, lambda value: f"{100 * value:+.0f} %".replace("-", "−")),
         number_cell(row.p_corrected, p_value),
-        Cell(row.verdict.value, list(Verdict).index(row.verdict), "verdict"),
+        Cell(seeds, row.finished),
     )
 
 
@@ -121,9 +127,9 @@ def error_grid(table: AblationTable) -> Grid:
         "length error": "length_error",
     }
     note = (
-        f"Percent; substituted, deleted and inserted {table.unit}s per hundred of the reference. CTC: greedy decoding "
-        "of the same checkpoint's CTC head. True-length: the decoder is told how many tokens to write. Length error: "
-        "mean distance of the token count from the true one, in tokens."
+        f"Percent; substituted, deleted and inserted {table.unit}s per hundred of the reference. CTC: greedy "
+        "decoding of the same checkpoint's CTC head. True-length: the decoder is told how many tokens to "
+        "write. Length error: mean distance of the token count from the true one, in tokens."
     )
     shapes = dict.fromkeys(columns.values(), percent) | {"length_error": lambda value: f"{value:.2f}"}
     return _from_details("errors", "Kinds of errors", table, columns, shapes, note)
@@ -161,9 +167,9 @@ def power_grid(table: AblationTable) -> Grid:
         "MAPSSWE p",
     )
     note = (
-        f"Detectable: the smallest true difference, in points, that a comparison like this finds with probability "
-        f"{table.options.power:g} at level {table.options.alpha:g}. More seeds: how many further seeds would probably "
-        "settle a row, if the difference is what it seems to be and the table's correction is paid for."
+        "Detectable: the smallest true difference, in points, that a comparison like this finds with "
+        f"probability {table.options.power:g} at level {table.options.alpha:g}. More seeds: how many further seeds would "
+        "probably settle a row, if the difference is what it seems to be, the table's correction paid for."
     )
     return _trimmed(Grid("power", "What this sweep could see", heads, rows, note))
 
@@ -198,9 +204,9 @@ def effect_grid(effects: Effects) -> Grid:
         for test in effects.tests
     )
     note = (
-        f"Least squares on the error rates of single trials with seeds as blocks, {effects.residual_freedom} residual "
-        "degrees of freedom; p values are not corrected for their number. An alias is an effect that this design "
-        "cannot tell from the one shown."
+        "Least squares on the error rates of single trials with seeds as blocks, "
+        f"{effects.residual_freedom} residual degrees of freedom; p values are not corrected for their "
+        "number. An alias is an effect that this design cannot tell from the one shown."
     )
     return _trimmed(
         Grid("effects", "Effects of the factors", ("term", "df", "F", "p", "aliases"), rows, note)
@@ -219,8 +225,8 @@ def _from_details(
     rows = []
     for row in table.rows:
         if row.variant in table.details.index:
-            values = table.details.loc[row.variant]
-            cells = [number_cell(float(values[column]), shapes[column]) for column in present.values()]
+            values = dict(table.details.loc[row.variant])
+            cells = [number_cell(values[column], shapes[column]) for column in present.values()]
         else:
             cells = [number_cell(None, percent)] * len(present)
         rows.append((text_cell(row.variant), *cells))

@@ -69,15 +69,25 @@ class Effects:
 def sweep_effects(records: Records, scores: Scores) -> Effects | None:
     """Estimate the effects of a ``grid`` or ``fractional`` sweep in points; None for other sweeps."""
     design = records.design
-    factors = {key: levels for key, levels in design.factors.items() if len(levels) > 1}
-    if design.method not in ("grid", "fractional") or not factors:
+    if design.method not in ("grid", "fractional"):
         return None
     frame = records.runs[records.runs["usable"]][["trial_key", "variant", "seed"]].copy()
     rates = scores.errors.sum(axis=1) / scores.lengths.sum()
     frame["response"] = 100 * rates[[scores.trial_keys.index(key) for key in frame["trial_key"]]]
-    for key in factors:
-        frame[key] = [_level(records, row.trial_key, row.variant, key) for row in frame.itertuples()]
-    return estimate_effects(frame, {key: [str(level) for level in levels] for key, levels in factors.items()})
+    for key in design.factors:
+        frame[key] = [
+            _level(records, str(trial), str(variant), key)
+            for trial, variant in zip(frame["trial_key"], frame["variant"], strict=True)
+        ]
+    levels = {key: _levels(frame[key], design.factors[key]) for key in design.factors}
+    varied = {key: found for key, found in levels.items() if len(found) > 1}
+    return estimate_effects(frame, varied, design.options.alpha) if varied else None
+
+
+def _levels(column: "pd.Series[str]", planned: Sequence[object]) -> list[str]:
+    """Order the levels that finished trials have: as planned, then what only the baseline has."""
+    present, order = set(column), [str(level) for level in planned]
+    return [level for level in order if level in present] + sorted(present - set(order))
 
 
 def _level(records: Records, trial_key: str, variant: str, key: str) -> str:
@@ -136,7 +146,7 @@ def _separate(
     aliases: dict[str, list[str]] = {}
     for name, columns in terms.items():
         known = np.hstack(list(kept.values()))
-        weights, *_ = np.linalg.lstsq(known, columns, rcond=None)
+        weights: Floats = np.linalg.lstsq(known, columns, rcond=None)[0].astype(float)
         left = columns - known @ weights
         if np.linalg.matrix_rank(left, tol=SAME * len(frame)) == columns.shape[1]:
             kept[name] = columns

@@ -4,18 +4,19 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from paraformer_analysis import names, palette
+from paraformer_analysis.display import quantity
 from paraformer_analysis.effects import Effects
 from paraformer_analysis.pareto import pareto_front
 from paraformer_analysis.table import AblationTable, Row
 from paraformer_analysis.verdicts import Verdict
 
-WIDTH = 7.0
+WIDTH = 8.25
 """Inches; the width of a text column."""
 MOST_PANELS = 12
 COLOURS = {
@@ -32,7 +33,7 @@ def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
     """Draw in the report's style, whatever the caller's settings are."""
 
     def wrapped(*arguments: Any) -> Any:
-        with matplotlib.rc_context(palette.STYLE):
+        with palette.style():
             return draw(*arguments)
 
     wrapped.__doc__ = draw.__doc__
@@ -65,7 +66,7 @@ def _interval(axes: Any, place: int, row: Row) -> None:
     axes.plot(
         [100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=2, solid_capstyle="butt"
     )
-    filled = colour if row.verdict in (Verdict.BETTER, Verdict.WORSE) else "white"
+    filled = colour if row.verdict in (Verdict.BETTER, Verdict.WORSE) else palette.PAPER
     axes.plot(100 * found.value, place, "o", color=colour, markersize=6, markerfacecolor=filled)
 
 
@@ -95,7 +96,7 @@ def error_types(table: AblationTable) -> Figure:
 
 @styled
 def learning_curves(table: AblationTable, curves: pd.DataFrame, rate: str) -> Figure | None:
-    """Error rate on the dev set during training, a panel per variant over the baseline's; None without curves."""
+    """Dev error rate during training, a panel per variant over the baseline's; None without curves."""
     curves = curves[curves["metric"] == f"dev/{rate}"]
     shown = [row for row in table.rows if (curves["variant"] == row.variant).any()][:MOST_PANELS]
     if not shown:
@@ -110,8 +111,8 @@ def learning_curves(table: AblationTable, curves: pd.DataFrame, rate: str) -> Fi
             _band(axes, curves[curves["variant"] == baseline.variant], palette.WASH)
         _band(axes, curves[curves["variant"] == row.variant], COLOURS[row.verdict])
         axes.set_title(row.variant)
-        axes.set_ylim(bottom=0)
         axes.yaxis.set_tick_params(labelcolor=palette.MUTED)
+    grid[0, 0].set_ylim(bottom=0)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     figure.supxlabel("optimiser steps", color=palette.MUTED, fontsize=9)
@@ -156,7 +157,7 @@ def _scatter(axes: Any, rows: Sequence[Row], costs: Any, label: str) -> None:
     for row, cost, error, on in zip(rows, costs, errors, front, strict=True):
         colour = COLOURS[row.verdict]
         axes.plot(cost, error, "o", color=colour, markerfacecolor=colour if on else "none", markersize=5)
-        if on or len(rows) <= 8:
+        if on or row.verdict is Verdict.BASELINE:
             axes.annotate(
                 row.variant,
                 (cost, error),
@@ -168,7 +169,8 @@ def _scatter(axes: Any, rows: Sequence[Row], costs: Any, label: str) -> None:
     axes.set_xlabel(label)
     axes.margins(x=0.25, y=0.12)
     axes.yaxis.set_tick_params(labelcolor=palette.MUTED)
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(3))
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
 
 
 @styled

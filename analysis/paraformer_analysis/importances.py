@@ -5,6 +5,7 @@ regions that it liked.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,21 +41,21 @@ def importances(params: pd.DataFrame, values: pd.Series) -> dict[str, float] | N
     return {key: value / total for key, value in found.items()} if total > 0 else None
 
 
-def _frozen(row: pd.Series, value: float, params: pd.DataFrame):  # type: ignore[no-untyped-def]
+def _frozen(row: "pd.Series[Any]", value: float, params: pd.DataFrame) -> Any:
     import optuna
 
     distributions: dict[str, optuna.distributions.BaseDistribution] = {}
     settings: dict[str, object] = {}
-    for column in params:
+    for column in map(str, params):
         numbers = pd.to_numeric(params[column], errors="coerce")
         if np.isfinite(numbers).all():
-            distributions[str(column)] = optuna.distributions.FloatDistribution(
+            distributions[column] = optuna.distributions.FloatDistribution(
                 float(numbers.min()), float(numbers.max())
             )
-            settings[str(column)] = float(pd.to_numeric(row[column]))
+            settings[column] = float(pd.to_numeric(row[column]))
         else:
-            distributions[str(column)] = optuna.distributions.CategoricalDistribution(
+            distributions[column] = optuna.distributions.CategoricalDistribution(
                 sorted(params[column].astype(str).unique())
             )
-            settings[str(column)] = str(row[column])
+            settings[column] = str(row[column])
     return optuna.trial.create_trial(params=settings, distributions=distributions, value=value)

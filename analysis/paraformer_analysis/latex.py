@@ -19,6 +19,7 @@ _SPECIAL = {
     "±": r"$\pm$",
     "<": "$<$",
     ">": "$>$",
+    "†": r"$\dagger$",
     "×": r"$\times$",
 }
 
@@ -29,7 +30,7 @@ def escape(text: str) -> str:
 
 
 def latex_table(grid: Grid, caption: str, label: str) -> str:
-    """Write a grid as a table environment; needs ``\\usepackage{booktabs}``."""
+    r"""Write a grid as a table environment; needs ``\usepackage{booktabs}``."""
     first = grid.rows[0]
     columns = "".join("r" if cell.kind == "number" else "l" for cell in first)
     lines = [

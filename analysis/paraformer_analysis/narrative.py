@@ -53,16 +53,17 @@ def method(records: Records, table: AblationTable) -> list[str]:
         paragraphs.append(_testing(table))
     if records.design.method in SEARCHES:
         paragraphs.append(
-            "The variants were proposed by a search that looked at their own results, so the best of them is lower "
-            "here than it would be on a second try. Train it again from fresh seeds before quoting it."
+            "The variants were proposed by a search that looked at their own results, so the best of them is "
+            "lower here than it would be on a second try. Train it again from fresh seeds before quoting it."
         )
     return paragraphs
 
 
 def _scoring(records: Records, table: AblationTable) -> str:
     return (
-        "The checkpoint of each trial was chosen on the dev set; everything here is measured on the test set, which "
-        f"chose nothing. Rates are corpus rates: all {table.unit} errors over all {table.unit}s of the references, "
+        "The checkpoint of each trial was chosen on the dev set; everything here is measured on the test "
+        f"set, which chose nothing. Rates are corpus rates: all {table.unit} errors over all {table.unit}s of the "
+        "references, "
         f"averaged over seeds. Texts are compared with this normalisation: {NORMALISATION}."
     )
 
@@ -77,7 +78,8 @@ def _intervals(table: AblationTable) -> str:
     seeds = (
         f"Seeds and {blocks} are resampled {options.bootstrap:,} times".replace(",", "\u2009")
         if table.seed_spread_known
-        else f"Where a row has three seeds or more, seeds and else only {blocks} are resampled"
+        else f"{blocks[0].upper()}{blocks[1:]} are resampled {options.bootstrap:,} times, and with them the seeds "
+        "of rows that have three or more"
     )
     few = (
         f" Utterances and not speakers, since fewer than {LEAST_SPEAKERS} speakers are named."
@@ -85,8 +87,8 @@ def _intervals(table: AblationTable) -> str:
         else ""
     )
     return (
-        f"{seeds}, in pairs with the baseline, to give {table.confidence} intervals; the spread over few seeds is "
-        f"corrected for with Student's t.{few} Seed of the bootstrap: {options.seed}."
+        f"{seeds}, in pairs with the baseline, to give {table.confidence} intervals; the spread over few "
+        f"seeds is corrected for with Student's t.{few} Seed of the bootstrap: {options.seed}."
     )
 
 

@@ -6,11 +6,13 @@ same name, which has another value in the dark scheme.
 
 import io
 import re
-from typing import Any, Final
+from contextlib import AbstractContextManager
+from typing import Any, Final, cast
 
 import matplotlib
 from matplotlib.figure import Figure
 
+PAPER: Final = "#fdfcfa"
 INK: Final = "#1d2329"
 MUTED: Final = "#68717b"
 RULE: Final = "#d8dce1"
@@ -21,6 +23,7 @@ EQUIVALENT: Final = "#2c6699"
 THIRD: Final = "#8a6d1f"
 
 CSS_NAMES: Final = {
+    PAPER: "paper",
     INK: "ink",
     MUTED: "muted",
     RULE: "rule",
@@ -56,10 +59,15 @@ STYLE: Final[dict[str, Any]] = {
 }
 
 
+def style() -> AbstractContextManager[None]:
+    """Draw in the report's style while this is entered, whatever the caller's settings are."""
+    return cast("AbstractContextManager[None]", matplotlib.rc_context(cast(Any, STYLE)))
+
+
 def svg_text(figure: Figure) -> str:
     """Render a figure as SVG; the same figure gives the same text."""
     buffer = io.StringIO()
-    with matplotlib.rc_context(STYLE):
+    with style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
@@ -67,7 +75,7 @@ def svg_text(figure: Figure) -> str:
 def png_bytes(figure: Figure) -> bytes:
     """Render a figure as PNG on white, twice as fine as it is shown."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with style():
         figure.savefig(buffer, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 

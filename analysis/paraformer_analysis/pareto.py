@@ -6,7 +6,7 @@ import numpy as np
 
 
 def pareto_front(errors: Sequence[float], costs: Sequence[float]) -> list[bool]:
-    """Mark the points that no other point equals or beats in both and beats in one. NaN is never on the front."""
+    """Mark the points that no other is as good as in both and better than in one. NaN is never marked."""
     e, c = np.asarray(errors, dtype=float), np.asarray(costs, dtype=float)
     known = np.isfinite(e) & np.isfinite(c)
     no_worse = (e[:, None] <= e) & (c[:, None] <= c) & known[:, None]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from paraformer_analysis import names
@@ -35,7 +34,7 @@ class Records:
 
     design: Design
     runs: pd.DataFrame
-    """One row per planned trial: trial_key, variant, seed, state, usable, reason, run_id, tags and final metrics."""
+    """One row per planned trial: its key, variant, seed, state, whether and why not usable, tags, metrics."""
     utterances: pd.DataFrame
     """One row per test utterance of each usable trial."""
     curves: pd.DataFrame
@@ -60,8 +59,8 @@ def read_sweep(store: TrackingStore, name: str) -> Records:
     lock = store.artifact(parent, names.LOCK_FILE)
     if lock is None:
         raise AnalysisError(
-            f"the sweep {name!r} (run {parent.info.run_id}) has no {names.LOCK_FILE}: it was stopped before its plan "
-            "was recorded. Run the sweep again with the same file"
+            f"the sweep {name!r} (run {parent.info.run_id}) has no {names.LOCK_FILE}: it was stopped before "
+            "its plan was recorded. Run the sweep again with the same file"
         )
     design = parse_lock(lock.decode(), f"{names.LOCK_FILE} of run {parent.info.run_id}")
     trials = store.trials(parent.info.experiment_id)

@@ -18,6 +18,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from paraformer_analysis import display, figures, names, narrative, palette
@@ -69,13 +70,23 @@ class Report:
         return answer(self.table)
 
     @cached_property
+    def main_grid(self) -> display.Grid:
+        """The table as printed."""
+        return display.main_grid(self.table)
+
+    @cached_property
+    def numbers(self) -> pd.DataFrame:
+        """Every number, one row per variant."""
+        return numbers(self.table, self.records)
+
+    @cached_property
     def pictures(self) -> dict[str, Picture]:
         """Figures that these records can fill, by name."""
         rate = self.records.design.rate
         drawn = {
             "forest": (
                 figures.forest(self.table),
-                "Difference to the baseline. Grey: the equivalence margin.",
+                self._forest_caption(),
             ),
             "main_effects": (figures.main_effects(self.effects) if self.effects else None, "Main effects."),
             "interactions": (
@@ -84,7 +95,7 @@ class Report:
             ),
             "learning_curves": (
                 figures.learning_curves(self.table, self.records.curves, rate),
-                "Learning curves: mean over seeds, band from the lowest seed to the highest; pale: the baseline.",
+                "Learning curves: mean over seeds, band from lowest to highest seed; pale: the baseline.",
             ),
             "pareto": (figures.pareto(self.table), "Error against cost. Filled: nobody is better at both."),
             "error_types": (figures.error_types(self.table), "Kinds of errors."),
@@ -93,19 +104,23 @@ class Report:
             name: Picture(figure, caption) for name, (figure, caption) in drawn.items() if figure is not None
         }
 
+    def _forest_caption(self) -> str:
+        margin = " Grey: the equivalence margin." if self.table.options.equivalence_margin is not None else ""
+        return f"Difference to the baseline with its {self.table.confidence} interval.{margin}"
+
     def write(self, folder: Path) -> list[Path]:
         """Write all files of the report and return their paths, the page first."""
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         context = self._context()
-        grid = display.main_grid(self.table)
+
         caption = f"{self.title}: {narrative.extent(self.records, self.table)}."
-        frame = numbers(self.table, self.records)
+
         written = {
             "report.html": _render("report.html.j2", context).encode(),
             "report.md": _render("report.md.j2", context).encode(),
-            "table.csv": frame.to_csv(index=False, lineterminator="\n").encode(),
-            "table.tex": latex_table(grid, caption, self.title).encode(),
-            "numbers.parquet": frame.to_parquet(None, index=False),
+            "table.csv": self.numbers.to_csv(index=False, lineterminator="\n").encode(),
+            "table.tex": latex_table(self.main_grid, caption, self.title).encode(),
+            "numbers.parquet": self.numbers.to_parquet(None, index=False),
         }
         for name, picture in self.pictures.items():
             written[f"figures/{name}.svg"] = picture.svg_file.encode()
@@ -122,7 +137,7 @@ class Report:
             "question": records.design.hypothesis,
             "answer": self.answer,
             "extent": narrative.extent(records, table),
-            "main": display.main_grid(table),
+            "main": self.main_grid,
             "errors": display.error_grid(table),
             "costs": display.cost_grid(table),
             "power": display.power_grid(table),
@@ -147,17 +162,18 @@ class Report:
 
     def _runs(self) -> list[dict[str, str]]:
         server = self.uri if self.uri.startswith("http") else LOCAL_SERVER
-        found = self.records.runs.reindex(columns=["variant", "seed", "state", "run_id"]).fillna("")
+        place = f"{server}/#/experiments/{self.records.experiment_id}/runs"
+        found = (
+            self.records.runs.reindex(columns=["variant", "seed", "state", "run_id"]).fillna("").astype(str)
+        )
         return [
             {
-                "label": f"{run.variant}, seed {run.seed}",
-                "state": run.state,
-                "id": run.run_id,
-                "link": f"{server}/#/experiments/{self.records.experiment_id}/runs/{run.run_id}"
-                if run.run_id
-                else "",
+                "label": f"{run['variant']}, seed {run['seed']}",
+                "state": run["state"],
+                "id": run["run_id"],
+                "link": f"{place}/{run['run_id']}" if run["run_id"] else "",
             }
-            for run in found.itertuples()
+            for run in found.to_dict("records")
         ]
 
 
@@ -218,7 +234,7 @@ def _render(template: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    safe = {key: jinja2.utils.markupsafe.Markup(context[key]) for key in ("css", "script")}
+    safe = {key: Markup(context[key]) for key in ("css", "script")}
     return environment.get_template(template).render({**context, **safe})
 
 

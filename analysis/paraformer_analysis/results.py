@@ -1,4 +1,4 @@
-"""The table of test results that each trial leaves behind: one row per utterance, checked before it is used."""
+"""The table of test results that each trial leaves behind: one row per utterance, checked before use."""
 
 import io
 

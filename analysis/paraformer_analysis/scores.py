@@ -52,13 +52,13 @@ class Scores:
         return self.block_sums(self.errors[rows])
 
 
-def gather_scores(records: Records, rate: Rate, block: str = "auto") -> tuple[Scores, list[Deviation]]:
+def gather_scores(records: Records, rate: Rate, block: str = "speaker") -> tuple[Scores, list[Deviation]]:
     """Arrange the utterances of all usable trials as arrays.
 
     Args:
         records: What was read from MLflow.
         rate: Which error rate.
-        block: speaker, utterance or auto.
+        block: speaker, where there are enough of them, or utterance.
 
     Raises:
         AnalysisError: trials without a common utterance, references that differ, or without a single unit.
@@ -112,15 +112,13 @@ def _require_same_references(lengths: pd.DataFrame) -> None:
     if different.any():
         example = lengths.index[different][0]
         raise AnalysisError(
-            f"{int(different.sum())} test utterances have references of different length in different trials, for "
-            f"example {example}: the test set changed between trials. Run them on the same data"
+            f"{int(different.sum())} test utterances have references of different length in different "
+            f"trials, for example {example}: the test set changed between trials. Run them on the same data"
         )
 
 
 def _blocks(speakers: pd.Series, wanted: str) -> tuple[NDArray[np.intp], str]:
-    by_speaker = wanted == "speaker" or (
-        wanted == "auto" and speakers[speakers != ""].nunique() >= LEAST_SPEAKERS
-    )
+    by_speaker = wanted == "speaker" and speakers[speakers != ""].nunique() >= LEAST_SPEAKERS
     if not by_speaker:
         return np.arange(len(speakers), dtype=np.intp), "utterance"
     # An utterance without a speaker's name is a block of its own.
@@ -140,14 +138,14 @@ def _notes(scores: Scores, dropped: int) -> list[Deviation]:
         notes.append(
             Deviation(
                 "the test set",
-                f"{scores.empty_references} references are empty: their insertions count, their length is zero",
+                f"{scores.empty_references} empty references: their insertions count, their length is zero",
             )
         )
     if scores.block_kind == "utterance" and 0 < scores.speakers < LEAST_SPEAKERS:
         notes.append(
             Deviation(
                 "the test set",
-                f"holds {scores.speakers} speakers, too few to resample: intervals tell about these speakers, not others",
+                f"holds {scores.speakers} speakers, too few to resample: intervals tell about these only",
             )
         )
     return notes

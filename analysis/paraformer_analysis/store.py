@@ -58,7 +58,7 @@ class TrackingStore:
         if not found:
             known = sorted({run.data.tags.get(names.SWEEP, run.info.run_id) for run in sweeps})
             raise AnalysisError(
-                f"no sweep named {name!r} in {self.uri}; it holds {', '.join(known) if known else 'no sweeps at all'}. "
+                f"no sweep named {name!r} in {self.uri}; it holds {', '.join(known) or 'no sweeps at all'}. "
                 "Check the name, or point --tracking-uri at the store that the sweep wrote to"
             )
         return max(found, key=lambda run: (run.info.start_time, run.info.run_id))
@@ -78,7 +78,7 @@ class TrackingStore:
         ]
         if not found:
             raise AnalysisError(
-                f"no trial {name!r} in {self.uri}; give an MLflow run id, or the name that was given to --run-name"
+                f"no trial {name!r} in {self.uri}; give an MLflow run id or the name given to --run-name"
             )
         return max(found, key=lambda run: (run.info.start_time, run.info.run_id))
 

@@ -83,6 +83,11 @@ class AblationTable:
         return f"{100 * (1 - self.options.alpha):g} %"
 
     @property
+    def seed_spread_none(self) -> bool:
+        """Whether no comparison at all has enough seeds to know their spread."""
+        return not any(row.seeds_known for row in self.rows)
+
+    @property
     def seed_spread_known(self) -> bool:
         """Whether every comparison has enough seeds to know their spread."""
         tested = [row for row in self.rows if row.difference is not None]

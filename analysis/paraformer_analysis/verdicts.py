@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from paraformer_analysis.table import AblationTable, Row
 
 
+MOST_NAMED = 5
+"""Variants named in one sentence; the table names the others."""
+
+
 class Verdict(StrEnum):
     """Where a variant stands against the baseline."""
 
@@ -42,7 +46,7 @@ def answer(table: "AblationTable") -> str:
         return _without_baseline(table)
     if baseline.rate is None:
         return f"No answer yet: the baseline has no finished trial ({baseline.state})."
-    opening = f"The baseline errs on {baseline.rate.value:.2%} of {table.unit}s"
+    opening = f"The baseline's {table.unit} error rate is {_percent(baseline.rate.value)}"
     groups = [(verdict, [row for row in table.rows if row.verdict is verdict]) for verdict in Verdict]
     sentences = [
         _SENTENCES[verdict](rows, table) for verdict, rows in groups if rows and verdict in _SENTENCES
@@ -61,6 +65,10 @@ def interval(low: float, high: float) -> str:
     return f"{points(low)} to {points(high)}"
 
 
+def _percent(value: float) -> str:
+    return f"{points(value, signed=False)} %"
+
+
 def _changed(word: str, rows: "Sequence[Row]", table: "AblationTable") -> str:
     named = [
         f"{row.variant} by {points(abs(row.difference.value), signed=False)} points "
@@ -68,7 +76,8 @@ def _changed(word: str, rows: "Sequence[Row]", table: "AblationTable") -> str:
         for row in rows
         if row.difference is not None
     ]
-    return f"{word.capitalize()}: {_join(named)}"
+    more = len(named) - MOST_NAMED
+    return f"{word.capitalize()}: {_join([*named[:MOST_NAMED], f'{more} more'] if more > 0 else named)}"
 
 
 def _equivalent(rows: "Sequence[Row]", table: "AblationTable") -> str:
@@ -77,6 +86,8 @@ def _equivalent(rows: "Sequence[Row]", table: "AblationTable") -> str:
 
 
 def _inconclusive(rows: "Sequence[Row]", table: "AblationTable") -> str:
+    if len(rows) > MOST_NAMED:
+        return f"Not settled: {len(rows)} variants"
     named = [f"{row.variant} ({_plan(row)})" for row in rows]
     return f"Not settled: {_join(named)}"
 
@@ -106,17 +117,19 @@ def _without_baseline(table: "AblationTable") -> str:
     assert best.rate is not None
     return (
         f"The sweep declares no baseline, so nothing is tested. The lowest error rate is {best.variant}'s, "
-        f"{best.rate.value:.2%} of {table.unit}s ({table.confidence} interval {best.rate.low:.2%} to "
-        f"{best.rate.high:.2%}); the lowest of many is lower than it would be on a second try."
+        f"{_percent(best.rate.value)} of {table.unit}s ({table.confidence} interval "
+        f"{_percent(best.rate.low)} to {_percent(best.rate.high)}); the lowest of many is lower than it would be on a second try."
     )
 
 
 def _caveat(table: "AblationTable") -> str:
-    if table.seed_spread_known:
+    few = [row.variant for row in table.rows if row.difference is not None and not row.seeds_known]
+    if not few:
         return ""
+    whose = "" if table.seed_spread_none else f" for {_join(few)}"
     return (
-        " With fewer than three seeds the spread over seeds cannot be estimated: "
-        "this is about these trained networks, not about the way of training them."
+        f" With fewer than three seeds the spread over seeds cannot be estimated{whose}: "
+        "that is about these trained networks, not about the way of training them."
     )
 
 
