@@ -8,7 +8,7 @@ class Hypothesis:
     """A transcript with what is known of each token."""
 
     tokens: list[int]
-    """Token numbers, without PAD, BOS and EOS."""
+    """Token numbers, never PAD; BOS and EOS only where a model was trained to write them."""
     confidences: list[float]
     """Probability of each token, between 0 and 1, in the model's own opinion."""
     times: list[tuple[float, float]] | None
