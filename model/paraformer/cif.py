@@ -25,7 +25,7 @@ number by one rounding loses the last token.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -50,11 +50,8 @@ class CifOutput:
 
     def weights(self) -> Tensor:
         """Weight of every frame in every token, `(B, U, T)`: each token's sum to the threshold."""
-        token = torch.arange(self.embeddings.shape[1], device=self.mass.device).unsqueeze(1)
-        end = self.mass.clamp(max=self.lengths.unsqueeze(1)).unsqueeze(1)  # (B, 1, T)
-        begin = F.pad(end[:, :, :-1], (1, 0))
-        overlap = (end - token).clamp(max=1.0) - (begin - token).clamp(min=0.0)
-        return (self.threshold * overlap.clamp(min=0.0)).to(self.embeddings.dtype)
+        kept = self.mass.clamp(max=self.lengths.unsqueeze(1))
+        return (self.threshold * _overlaps(kept, self.embeddings.shape[1])).to(self.embeddings.dtype)
 
     def fire_times(self) -> Tensor:
         """When each token is complete, in frames from the start of frame 0, `(B, U)`."""
@@ -115,7 +112,7 @@ def integrate_and_fire(
             mass, lengths = _finish(mass / threshold, tail_threshold)
         else:
             mass, lengths = _scale(mass, target_lengths), target_lengths
-        size = int(lengths.max()) if max_length is None else max_length
+        size = _longest(lengths) if max_length is None else max_length
         kept = mass.clamp(max=lengths.unsqueeze(1))
         return CifOutput(_sum_tokens(hidden, kept, size, threshold), lengths, mass, threshold)
 
@@ -155,8 +152,28 @@ def _finish(mass: Tensor, tail_threshold: float) -> tuple[Tensor, Tensor]:
     return mass, lengths.squeeze(1).long()
 
 
+def _longest(lengths: Tensor) -> int:
+    """The largest of `lengths` `(B,)`; in an exported graph at least 2: sizes 0 and 1 are traced apart."""
+    if not torch.compiler.is_exporting():
+        return int(lengths.max())
+    longest = cast("int", lengths.max().clamp(min=2).item())
+    torch._check(longest >= 2)
+    return longest
+
+
+def _overlaps(mass: Tensor, size: int) -> Tensor:
+    """Share of every frame in each of `size` tokens, `(B, U, T)`, from prefix sums `(B, T)`."""
+    token = torch.arange(size, device=mass.device).unsqueeze(1)
+    end = mass.unsqueeze(1)  # (B, 1, T)
+    begin = F.pad(end[:, :, :-1], (1, 0))
+    overlap = (end - token).clamp(max=1.0) - (begin - token).clamp(min=0.0)
+    return overlap.clamp(min=0.0)
+
+
 def _sum_tokens(hidden: Tensor, mass: Tensor, size: int, threshold: float) -> Tensor:
     """Embeddings `(B, U, D)` of frames `(B, T, D)` with prefix sums `(B, T)`; `size` is U."""
+    if torch.compiler.is_exporting():  # ONNX knows neither searchsorted nor embedding_bag
+        return (threshold * _overlaps(mass, size)).to(hidden.dtype) @ hidden
     batch, frames, dim = hidden.shape
     if batch == 0 or frames == 0 or size == 0:
         return hidden.new_zeros(batch, size, dim)
