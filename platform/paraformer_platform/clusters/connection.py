@@ -1,6 +1,7 @@
 """Starting a Ray of our own or joining one that runs; the only place that does.
 
-``Connection(address=None)`` starts a Ray for this process alone, which dies with it; any other address
+A process that is connected to a Ray already keeps it. ``Connection(address=None)`` starts a Ray for this
+process alone, which dies with it; any other address
 joins a cluster. What was started is stopped by its own process ids: ``ray stop`` would end every Ray on the
 machine.
 """
@@ -42,6 +43,7 @@ class Connection:
     def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
         self.address = address
         self._cpus = cpus
+        self._was_there = False
 
     @property
     def is_local(self) -> bool:
@@ -49,6 +51,11 @@ class Connection:
         return self.address in LOCAL
 
     def __enter__(self) -> "Connection":
+        import ray
+
+        self._was_there = ray.is_initialized()
+        if self._was_there:
+            return self
         if self.is_local:
             self._start()
         else:
@@ -60,7 +67,8 @@ class Connection:
     ) -> None:
         import ray
 
-        ray.shutdown()
+        if not self._was_there:
+            ray.shutdown()
 
     def nodes(self) -> list[Node]:
         """Return the living nodes."""

@@ -79,7 +79,7 @@ class Progress:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
-        self._console.print(self.summary())
+        self._console.print(self.summary(), highlight=False, markup=False, soft_wrap=True)
 
     def started(self, trial_key: str, label: str) -> None:
         """Show a trial as running."""
@@ -113,7 +113,7 @@ class Progress:
         """Show a remark under the table."""
         self._note = text
         if not self._console.is_terminal:
-            self._console.print(text)
+            self._console.print(text, soft_wrap=True)
 
     def seconds_left(self) -> Seconds | None:
         """Estimate the time left from the trials that ended; None before the first one has."""
@@ -174,15 +174,14 @@ class Progress:
         else:
             detail = "" if value is None else f"{self._metric} {value:.4f}"
         line = f"{outcome.state:<9} {label}  {duration(outcome.seconds)}  {detail}"
-        self._console.print(
-            line, style="red" if outcome.state == FAILED else "", highlight=False, markup=False
-        )
+        style = "red" if outcome.state == FAILED else ""
+        self._console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
     def _say_if_due(self) -> None:
         if self._console.is_terminal or self._clock() - self._last_line < PLAIN_INTERVAL:
             return
         self._last_line = self._clock()
-        self._console.print(self.summary(), highlight=False, markup=False)
+        self._console.print(self.summary(), highlight=False, markup=False, soft_wrap=True)
 
 
 def duration(seconds: Seconds) -> str:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from paraformer_platform.sweeps.outcome import (
     BUSY,
@@ -43,8 +43,8 @@ class TrialSource(Protocol):
     def propose(self) -> QueuedTrial | None:
         """Return the next trial, None when there is none at the moment."""
 
-    def tell(self, trial: QueuedTrial, outcome: TrialOutcome) -> None:
-        """Learn how a trial ended."""
+    def tell(self, trial: Any, outcome: TrialOutcome) -> None:
+        """Learn how a trial ended, one that this source proposed."""
 
     @property
     def exhausted(self) -> bool:

@@ -49,6 +49,9 @@ class TrialSheet:
     params: Mapping[str, object]
     """The same, flat, for MLflow."""
 
+    data_fingerprint: str = ""
+    code_version: str = ""
+
     @property
     def label(self) -> str:
         """Name the trial for people."""
@@ -63,7 +66,8 @@ class SweepJob:
     storage: Path
     ledger_url: str
     source: TrialSource
-    describe: Callable[[QueuedTrial], TrialSheet]
+    describe: Callable[[Any], TrialSheet]
+    """Tells what a trial of the source is."""
     metric: str
     """Name of the metric the sweep is about."""
     goal: str = "minimize"
@@ -81,6 +85,8 @@ class SweepJob:
     """Tags of the parent run and of every trial."""
     files: tuple[Path, ...] = ()
     """Files of the sweep that its parent run keeps; read at the start and again at the end."""
+    refresh_files: Callable[[], None] = lambda: None
+    """Brings these files up to date; called as trials begin, and at the end."""
     scheduler: "Callable[[], TrialScheduler] | None" = None
     """Makes what judges running trials, for early stopping."""
 
@@ -150,6 +156,7 @@ class _Driver:
         self._job = job
         self._train = train
         self._interrupts = interrupts
+        self._failures: dict[str, str] = {}
         job.folder.mkdir(parents=True, exist_ok=True)
         clear_stop(job.folder)
         self._ledger = Ledger(job.ledger_url)
@@ -186,6 +193,7 @@ class _Driver:
                 self._run_and_put_away()
             status = names.FAILED if self._queue.count(FAILED) else names.FINISHED
             status = names.KILLED if self._queue.stop_reason == INTERRUPTED else status
+            self._job.refresh_files()
             self._parent.log_files(self._job.files)
         finally:
             self._parent.close(status)
@@ -247,10 +255,12 @@ class _Driver:
         self._progress.note("Stopping: trials write their checkpoints (Ctrl-C again ends them at once)")
 
     def _task(self, trial: QueuedTrial) -> TrialTask:
-        job = self._job
+        job, sheet = self._job, self._job.describe(trial)
         return TrialTask(
             trial_key=trial.trial_key,
-            config=job.describe(trial).config,
+            config=sheet.config,
+            data_fingerprint=sheet.data_fingerprint,
+            code_version=sheet.code_version,
             storage=str(job.storage.resolve()),
             sweep=job.name,
             ledger_url=job.ledger_url,
@@ -263,7 +273,7 @@ class _Driver:
             trial_key=trial.trial_key,
             folder=self._job.storage / "trials" / trial.trial_key,
             name=f"{self._job.name} {sheet.label}",
-            tags={**self._tags, names.VARIANT: sheet.variant, names.SEED: str(sheet.seed)},
+            tags={**self._tags, **_trial_tags(sheet)},
             params=sheet.params,
             parent_run_id=self._parent.run_id,
         )
@@ -286,6 +296,7 @@ class _Driver:
 
     def claimed(self, trial: QueuedTrial) -> None:
         """Show the trial, and draw its run in MLflow."""
+        self._job.refresh_files()
         self._progress.started(trial.trial_key, self._job.describe(trial).label)
         self._writer.follow(self._record(trial))
 
@@ -300,7 +311,10 @@ class _Driver:
 
     def _on_outcome(self, trial: QueuedTrial, outcome: TrialOutcome) -> None:
         """Show and write a final outcome; one that was stored only if MLflow does not have it."""
-        self._progress.ended(self._job.describe(trial).label, outcome)
+        label = self._job.describe(trial).label
+        self._progress.ended(label, outcome)
+        if outcome.state == FAILED:
+            self._failures[label] = outcome.error or ""
         if outcome.stored and trial.trial_key in self._finished_runs:
             return
         self._writer.follow(self._record(trial))
@@ -317,9 +331,16 @@ class _Driver:
             stop_reason=queue.stop_reason,
             run_id=self._parent.run_id,
             unsent=tuple(self._writer.unsent),
-            failures={
-                trial_key: outcome.error or ""
-                for trial_key, outcome in queue.outcomes.items()
-                if outcome.state == FAILED
-            },
+            failures=self._failures,
         )
+
+
+def _trial_tags(sheet: TrialSheet) -> dict[str, str]:
+    """Return the tags that tell a trial from the others of its sweep."""
+    tags = {
+        names.VARIANT: sheet.variant,
+        names.SEED: str(sheet.seed),
+        names.DATA: sheet.data_fingerprint,
+        names.CODE: sheet.code_version,
+    }
+    return {name: value for name, value in tags.items() if value}

@@ -24,8 +24,6 @@ WORKER_RESTARTS = 3
 """Times Ray Train starts all workers again after losing one."""
 START_FAILURES = 20
 """Times Ray Train may fail to place the workers, a minute each; its default tries for ever."""
-STEPS_PER_LOOK = 10
-"""Steps between two looks for a request to stop; each look costs a broadcast."""
 RESULT_FILE = "ray_train/result.json"
 
 
@@ -51,18 +49,14 @@ class GangReporter(SweepReporter):
 
         context = ray.train.get_context()
         super().__init__(task, rank=context.get_world_rank(), world_size=context.get_world_size())
-        self._calls = 0
 
     def should_stop(self) -> bool:
-        """Let rank 0 look for a request to stop, and tell every rank; once in STEPS_PER_LOOK calls."""
+        """Let rank 0 look for a request to stop, and tell every rank."""
         import torch
         import torch.distributed as dist
 
         if self.world_size == 1:
             return super().should_stop()
-        self._calls += 1
-        if self._calls % STEPS_PER_LOOK:
-            return False
         asked = super().should_stop() if self.rank == 0 else False
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
         answer = torch.tensor([int(asked)], device=device)

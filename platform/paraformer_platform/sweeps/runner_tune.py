@@ -8,6 +8,7 @@ their process dies.
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search.searcher import Searcher
 
 from paraformer_platform.sweeps.outcome import (
@@ -180,6 +181,29 @@ class CooperativeScheduler(TrialScheduler):  # type: ignore[misc]
     def debug_string(self) -> str:
         """Describe the inner scheduler."""
         return str(self._inner.debug_string())
+
+
+def make_scheduler(
+    kind: str, *, metric: str, mode: str, time_metric: str, min_iter: int, max_iter: int, eta: int
+) -> TrialScheduler:
+    """Make one of Tune's schedulers.
+
+    Args:
+        kind: asha, hyperband or median.
+        metric: What trials are judged by.
+        mode: min or max.
+        time_metric: What is counted.
+        min_iter: Epochs that every trial gets.
+        max_iter: Epochs of a whole trial.
+        eta: One in eta trials goes on at each rung.
+    """
+    common = {"metric": metric, "mode": mode, "time_attr": time_metric}
+    if kind == "median":
+        return MedianStoppingRule(**common, grace_period=min_iter)
+    brackets = int(math.log(max_iter / min_iter, eta)) + 1 if kind == "hyperband" else 1
+    return ASHAScheduler(
+        **common, grace_period=min_iter, max_t=max_iter, reduction_factor=eta, brackets=max(1, brackets)
+    )
 
 
 def run_trials(

@@ -23,6 +23,8 @@ from paraformer_platform.tracking.mlflow_store import RunStore
 from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
 from paraformer_platform.tracking.sweep_run import SweepRun
 
+SWEEP_FILE = "sweep.yaml"
+"""Copy of the sweep file in the sweep's folder."""
 STATE_OF_LEFT_ALONE = "running"
 
 
@@ -47,14 +49,11 @@ def synchronise(name: str, storage: Path, store: RunStore) -> SyncReport:
     Raises:
         SweepError: There is no such sweep in the storage.
     """
-    folder = storage / "sweeps" / name
-    lock = read_lock(folder / LOCK_FILE)
-    if lock is None:
-        raise SweepError(f"there is no sweep {name} in {storage}; give its folder with --storage")
-    records = ledger_of(storage).records([trial["trial_key"] for trial in lock["trials"]])
+    folder = sweep_folder(name, storage)
+    lock, records = read_sweep(name, storage)
     parent = SweepRun(store, name, plan_hash(lock), folder)
     parent.open({})
-    parent.log_files([folder / LOCK_FILE, folder / "sweep.yaml"])
+    parent.log_files([folder / LOCK_FILE, folder / SWEEP_FILE])
     done = [
         _sync_trial(trial_record(storage, lock, trial, parent.run_id), records.get(trial["trial_key"]), store)
         for trial in lock["trials"]
@@ -62,6 +61,36 @@ def synchronise(name: str, storage: Path, store: RunStore) -> SyncReport:
     if not any(map(is_at_work, records.values())):
         parent.close(_parent_status(lock, records))
     return SyncReport(Counter(done), _close_orphans(name, store, records))
+
+
+def sweep_folder(name: str, storage: Path) -> Path:
+    """Return the folder of a sweep."""
+    return storage / "sweeps" / name
+
+
+def read_sweep(name: str, storage: Path) -> tuple[Lock, dict[str, Record]]:
+    """Return the lock of a sweep, and what the ledger knows of its trials.
+
+    Raises:
+        SweepError: There is no such sweep in the storage; it names those that are.
+    """
+    lock = read_lock(sweep_folder(name, storage) / LOCK_FILE)
+    if lock is None:
+        there = sorted(path.parent.name for path in storage.glob(f"sweeps/*/{LOCK_FILE}"))
+        known = f"it holds {', '.join(there)}" if there else "it holds none"
+        raise SweepError(
+            f"there is no sweep {name} in {storage}: {known}; name another folder with --storage"
+        )
+    return lock, ledger_of(storage).records([trial["trial_key"] for trial in lock["trials"]])
+
+
+def state_of(record: Record | None) -> str:
+    """Name a trial's state for people."""
+    if record is None:
+        return "planned"
+    if record.state == CLAIMED:
+        return "running" if is_at_work(record) else "interrupted"
+    return record.state
 
 
 def ledger_of(storage: Path) -> Ledger:

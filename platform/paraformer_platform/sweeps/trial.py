@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from paraformer_platform.errors import ClusterError
 from paraformer_platform.sweeps.ledger import Busy, Claim, Ledger, StoredResult
 from paraformer_platform.sweeps.outcome import BUSY, COMPLETED, STOPPED, TrialOutcome, failure
 from paraformer_platform.sweeps.owners import owner_name
@@ -47,6 +48,8 @@ class TrialTask:
     """Folder with the ledger's trials and sweeps."""
     sweep: str
     ledger_url: str
+    data_fingerprint: str = ""
+    code_version: str = ""
     threads: int = 1
     """CPU threads of the training."""
 
@@ -181,3 +184,25 @@ def _limit_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def train_configured(task: TrialTask, reporter: Reporter) -> Mapping[str, float] | None:
+    """Train what the task's configuration says; a sweep's trials are this.
+
+    Raises:
+        ClusterError: This worker would run other code than the driver that planned the trial.
+    """
+    from paraformer_platform.config.conversion import config_from_dict
+    from paraformer_platform.config.identity import code_version
+    from paraformer_platform.training.loop import train
+    from paraformer_platform.training.trial_folder import Identity
+
+    if task.code_version != code_version():
+        raise ClusterError(
+            f"this worker's code is {code_version()}, but the sweep was planned with {task.code_version}: "
+            "the sources were edited meanwhile, or an older copy is installed on this node. "
+            "Run the sweep from sources that stay as they are, and remove installed copies"
+        )
+    identity = Identity(task.trial_key, task.data_fingerprint, task.code_version)
+    result = train(config_from_dict(task.config), task.folder, reporter, identity=identity)
+    return result.metrics if result.state == COMPLETED else None

@@ -1,0 +1,63 @@
+"""`paraformer status`: how far a sweep is, also while it runs elsewhere."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from paraformer_platform.sweeps.ledger import Record
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the sweep.")]
+StorageOption = Annotated[
+    Path, typer.Option(help="Folder of trials, sweeps and the ledger.", envvar="PARAFORMER_STORAGE")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def status(name: NameArgument, storage: StorageOption = Path("runs"), as_json: JsonOption = False) -> None:
+    """Show the state of every trial of a sweep, from its lock and its ledger."""
+    from paraformer_platform.sweeps.sync import read_sweep
+
+    lock, records = read_sweep(name, storage)
+    metric = lock["metric"]["name"]
+    rows = [_row(trial, records.get(trial["trial_key"]), metric) for trial in lock["trials"]]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    _print(name, metric, rows)
+
+
+def _row(trial: dict[str, Any], record: "Record | None", metric: str) -> dict[str, Any]:
+    from paraformer_platform.sweeps.sync import state_of
+
+    return {
+        "variant": trial["variant"],
+        "seed": trial["seed"],
+        "trial_key": trial["trial_key"],
+        "state": state_of(record),
+        "attempts": record.attempts if record else 0,
+        metric: record.result.get(metric) if record and record.result else None,
+        "error": record.error if record else None,
+    }
+
+
+def _print(name: str, metric: str, rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    headings = ("variant", "seed", "state", "attempts", metric, "trial_key", "error")
+    for heading in headings:
+        # A key is there to be copied; an error is cut, the ledger and the trial's folder have all of it.
+        table.add_column(heading, no_wrap=True, overflow="ellipsis" if heading == "error" else "fold")
+    for row in rows:
+        value = row[metric]
+        shown = {**row, metric: "" if value is None else f"{value:.4f}", "error": row["error"] or ""}
+        table.add_row(*(str(shown[heading]) for heading in headings))
+    counts = Counter(row["state"] for row in rows)
+    console = Console()
+    console.print(table)
+    console.print(f"{name}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))

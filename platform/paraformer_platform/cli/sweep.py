@@ -1,0 +1,137 @@
+"""`paraformer sweep`: run a sweep file, or go on with it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from paraformer_platform.sweeps.launch import Launch, LaunchOptions
+    from paraformer_platform.sweeps.runner import SweepOutcome
+
+FileArgument = Annotated[Path, typer.Argument(help="The sweep's YAML file.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray to run on: host:port, or auto for one that runs on this machine. Left out, one is started.",
+        envvar="PARAFORMER_ADDRESS",
+    ),
+]
+OverrideOption = Annotated[
+    list[str] | None, typer.Option("--override", "-o", help="Change a key of the sweep file: KEY=VALUE.")
+]
+ExtendOption = Annotated[
+    bool, typer.Option("--extend", help="Allow a plan that adds to the one the sweep began with.")
+]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(help="MLflow store; left out: MLFLOW_TRACKING_URI, or SQLite in the storage folder."),
+]
+ConcurrentOption = Annotated[int | None, typer.Option(min=1, help="Most trials at once.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, and run nothing.")]
+
+INCOMPLETE = 1
+INTERRUPTED = 130
+
+
+def sweep(
+    file: FileArgument,
+    dry_run: DryRunOption = False,
+    address: AddressOption = None,
+    override: OverrideOption = None,
+    extend: ExtendOption = False,
+    tracking_uri: TrackingOption = None,
+    max_concurrent: ConcurrentOption = None,
+) -> None:
+    """Run every trial of a sweep that is not done yet; the same command goes on after any interruption.
+
+    Exit code 0 when all trials are completed, 1 when some are not, 130 after Ctrl-C.
+    """
+    from paraformer_platform.sweeps.launch import LaunchOptions
+
+    options = LaunchOptions(
+        overrides=override or (),
+        address=address,
+        tracking_uri=tracking_uri,
+        max_concurrent=max_concurrent,
+        extend=extend,
+        command=f"paraformer {' '.join(sys.argv[1:])}",
+    )
+    launch = _open(file, options, with_sizes=dry_run)
+    if dry_run:
+        print_plan(launch)
+        return
+    launch.write_lock()
+    outcome = run(launch)
+    report_outcome(launch, outcome)
+    raise typer.Exit(exit_code(outcome))
+
+
+def _open(file: Path, options: "LaunchOptions", with_sizes: bool) -> "Launch":
+    """Read everything; show the making of a synthetic corpus, which takes a minute the first time."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from paraformer_platform.sweeps.cost import count_parameters
+    from paraformer_platform.sweeps.launch import Launch
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("making speech", total=None, visible=False)
+        return Launch(
+            file,
+            options,
+            lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+            count_parameters if with_sizes else None,
+        )
+
+
+def print_plan(launch: "Launch") -> None:
+    """Print every planned trial, with what the ledger knows of it, and keep the plan in the lock file."""
+    from rich.console import Console
+
+    from paraformer_platform.sweeps.plan_table import plan_table
+    from paraformer_platform.sweeps.sync import ledger_of
+
+    launch.write_lock()
+    known = ledger_of(launch.storage).records([trial.trial_key for trial in launch.plan.trials])
+    Console().print(plan_table(launch.plan, known))
+
+
+def run(launch: "Launch") -> "SweepOutcome":
+    """Run what is left of a sweep."""
+    from rich.console import Console
+
+    from paraformer_platform.sweeps.runner import run_sweep
+    from paraformer_platform.sweeps.trial import train_configured
+
+    console = Console()
+    console.print(f"{launch.spec.name}: {launch.plan.arithmetic}", highlight=False)
+    return run_sweep(launch.job(), train_configured, console)
+
+
+def report_outcome(launch: "Launch", outcome: "SweepOutcome") -> None:
+    """Say what did not work out, and what to do next."""
+    name = launch.spec.name
+    for label, error in outcome.failures.items():
+        typer.echo(f"failed: {label}: {error}", err=True)
+    if outcome.unsent:
+        typer.echo(
+            f"MLflow did not take the results of {len(outcome.unsent)} trials; they are in {launch.storage}. "
+            f"When it answers again: paraformer sync {name} --storage {launch.storage}",
+            err=True,
+        )
+    if outcome.stop_reason is not None:
+        typer.echo(f"Stopped: {outcome.stop_reason}. The same command goes on from here.")
+    if outcome.completed:
+        uri = f" --tracking-uri {launch.options.tracking_uri}" if launch.options.tracking_uri else ""
+        typer.echo(f"Report: paraformer report {name}{uri}")
+        typer.echo(f"Look:   paraformer ui --storage {launch.storage}")
+
+
+def exit_code(outcome: "SweepOutcome") -> int:
+    """Return the command's exit code."""
+    if outcome.interrupted:
+        return INTERRUPTED
+    return 0 if outcome.whole else INCOMPLETE

@@ -1,0 +1,204 @@
+"""From a sweep file to a sweep that is ready to run: plan, lock, ledger and where everything goes."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paraformer_platform.clusters.preflight import Request
+from paraformer_platform.config.conversion import config_to_dict, flat_params
+from paraformer_platform.config.identity import code_version
+from paraformer_platform.config.schema import DataConfig, ExperimentConfig
+from paraformer_platform.sweeps.early_stop import scheduler_for
+from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, write_lock
+from paraformer_platform.sweeps.plan import Plan, PlannedTrial, Planner, load_base, make_plan
+from paraformer_platform.sweeps.queue import Limits, PlannedTrials, TrialSource
+from paraformer_platform.sweeps.runner import SweepJob, TrialSheet, choose_execution
+from paraformer_platform.sweeps.search import SearchTrials
+from paraformer_platform.sweeps.spec import SweepSpec, load_sweep
+from paraformer_platform.sweeps.sync import SWEEP_FILE, ledger_url, read_sweep, sweep_folder
+from paraformer_platform.tracking import names
+from paraformer_platform.tracking.mlflow_store import resolve_tracking_uri
+from paraformer_platform.training.corpus import ensure_corpus, read_corpus
+
+if TYPE_CHECKING:
+    from paraformer_platform.training.corpus import Progress
+
+SOURCE_FILE = "launch.json"
+PROPOSALS_FILE = "proposals.jsonl"
+NO_LIMIT = 10**9
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What the command line says beside the sweep file."""
+
+    overrides: Sequence[str] = ()
+    """``key=value`` changes to the sweep file."""
+    address: str | None = None
+    """Address of a Ray; None starts one on this machine."""
+    tracking_uri: str | None = None
+    max_concurrent: int | None = None
+    extend: bool = False
+    """Allow a plan that adds to the one the sweep began with."""
+    command: str = ""
+    """The command, for the lock file."""
+
+
+class Launch:
+    """A sweep file with everything that follows from it.
+
+    Making one reads the data (and makes a synthetic corpus that is missing), since trials are named by it.
+
+    Args:
+        file: The sweep's YAML file.
+        options: What the command line says.
+        progress: Told of utterances that are made.
+        count_parameters: Tells the size of a model, for the printed plan.
+
+    Raises:
+        SweepError: The sweep file cannot be read or run.
+        ConfigError: Its base file cannot be read or run.
+        DataError: Its data cannot be read.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        options: LaunchOptions,
+        progress: "Progress | None" = None,
+        count_parameters: Callable[[ExperimentConfig], int] | None = None,
+    ) -> None:
+        self.file = file
+        self.options = options
+        self.spec = load_sweep(file, options.overrides)
+        self.base = load_base(self.spec).config
+        self.storage = Path(self.base.storage)
+        self._progress = progress
+        version = code_version()
+        self.plan: Plan = make_plan(
+            self.spec,
+            self.base,
+            data_fingerprint=self._fingerprint,
+            code_version=version,
+            count_parameters=count_parameters,
+        )
+        self._planner = Planner(self.spec, self.base, self._fingerprint, version)
+        self.lock = lock_of(self.plan, options.command)
+
+    @property
+    def folder(self) -> Path:
+        """The sweep's own folder."""
+        return self.storage / "sweeps" / self.spec.name
+
+    def write_lock(self) -> None:
+        """Write the lock and a copy of the sweep file, after refusing drift from an earlier launch.
+
+        Raises:
+            SweepError: The sweep was begun with another plan, data or code.
+        """
+        check_resume(self.folder / LOCK_FILE, self.lock, extend=self.options.extend)
+        write_lock(self.folder / LOCK_FILE, self.lock)
+        (self.folder / SWEEP_FILE).write_text(self.file.read_text(encoding="utf-8"), encoding="utf-8")
+        source = {"file": str(self.file.resolve()), "overrides": list(self.options.overrides)}
+        (self.folder / SOURCE_FILE).write_text(json.dumps(source, indent=1) + "\n")
+
+    def job(self) -> SweepJob:
+        """Return the sweep for the runner."""
+        resources, spec = self.base.resources, self.spec
+        request = Request(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker)
+        source, proposed = self._source()
+        return SweepJob(
+            name=spec.name,
+            storage=self.storage,
+            ledger_url=ledger_url(self.storage),
+            source=source,
+            describe=self._describe,
+            metric=spec.metric.name,
+            goal=spec.metric.goal,
+            request=request,
+            execution=choose_execution(resources.execution, request),
+            limits=limits_of(spec, request),
+            max_concurrent=self._max_concurrent(),
+            address=self.options.address,
+            tracking_uri=self.tracking_uri,
+            experiment=self.base.tracking.experiment,
+            plan_hash=plan_hash(self.lock),
+            tags={**spec.tracking.tags, names.CODE: self.plan.code_version},
+            files=(self.folder / LOCK_FILE, self.folder / SWEEP_FILE),
+            scheduler=scheduler_for(spec, self.base.training.num_epochs),
+            refresh_files=lambda: self._note_proposals(proposed()),
+        )
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow's runs go."""
+        return resolve_tracking_uri(self.options.tracking_uri or self.base.tracking.uri, self.storage)
+
+    def _fingerprint(self, config: ExperimentConfig) -> str:
+        ensure_corpus(config.data, self._progress)
+        return read_corpus(config.data).fingerprint()
+
+    def _source(self) -> tuple[TrialSource, Callable[[], Sequence[Any]]]:
+        """Return where trials come from, and what a search has proposed so far."""
+        if self.plan.searched is None:
+            return PlannedTrials(self.plan.trials), tuple
+        search = SearchTrials(self._planner, self.plan, self.folder / PROPOSALS_FILE)
+        return search, lambda: search.proposed
+
+    def _note_proposals(self, proposed: Sequence[Any]) -> None:
+        """Enter what a search proposed into the lock, from which the report is made."""
+        if proposed:
+            self.lock = lock_of(self.plan, self.options.command, proposed)
+            write_lock(self.folder / LOCK_FILE, self.lock)
+
+    def _describe(self, trial: PlannedTrial) -> TrialSheet:
+        config = trial.config
+        data_fingerprint = self._planner.fingerprint(config)
+        if self.options.address is not None:  # a worker's current folder is the upload, not this one
+            config = replace(config, data=absolute(config.data))
+        return TrialSheet(
+            variant=trial.variant,
+            seed=trial.seed,
+            config=config_to_dict(config),
+            params=flat_params(trial.config),
+            data_fingerprint=data_fingerprint,
+            code_version=self.plan.code_version,
+        )
+
+    def _max_concurrent(self) -> int | None:
+        asked = self.options.max_concurrent or self.spec.resources.max_concurrent
+        return asked if isinstance(asked, int) else None
+
+
+def sweep_source(name: str, storage: Path) -> tuple[Path, list[str]]:
+    """Return the file and overrides that a sweep was launched with.
+
+    Raises:
+        SweepError: There is no such sweep in the storage.
+    """
+    folder = sweep_folder(name, storage)
+    read_sweep(name, storage)
+    source = json.loads((folder / SOURCE_FILE).read_text())
+    return Path(source["file"]), list(source["overrides"])
+
+
+def limits_of(spec: SweepSpec, request: Request) -> Limits:
+    """Return a sweep file's budget and retries as the queue's limits."""
+    retries, budget = spec.retries, spec.budget
+    return Limits(
+        max_failures=retries.max_failures,
+        max_worker_losses=NO_LIMIT if retries.max_preemptions < 0 else retries.max_preemptions,
+        retry_out_of_memory=retries.oom == "retry",
+        max_failed=budget.max_failed,
+        wall_seconds=budget.wall_seconds,
+        gpu_seconds=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
+        gpus_per_trial=request.workers * request.gpus_per_worker,
+    )
+
+
+def absolute(data: DataConfig) -> DataConfig:
+    """Return the same data by absolute paths, for workers that start in another folder."""
+    recipe = None if data.recipe is None else str(Path(data.recipe).resolve())
+    return replace(data, folder=str(Path(data.folder).resolve()), recipe=recipe)
