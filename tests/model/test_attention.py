@@ -10,7 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from paraformer.attention import SelfAttention, attend, attention_weights, record_attention
 from paraformer.attention_choice import build_attention
 from paraformer.attention_local import LocalAttention
+from paraformer.batch import Batch
+from paraformer.config import DecoderConfig, EncoderConfig, ModelConfig, PredictorConfig
 from paraformer.errors import ConfigError
+from paraformer.losses import TrainingObjective
+from paraformer.model import Paraformer
 from paraformer.padding import length_mask
 
 
@@ -41,7 +45,7 @@ def test_full_attention_is_the_formula() -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 5, 31, 32, 33, 64, 100])
-@pytest.mark.parametrize("window", [2, 7, 32, 80])
+@pytest.mark.parametrize("window", [1, 2, 7, 32, 80])
 def test_local_attention_is_the_formula_within_its_window(frames: int, window: int) -> None:
     attention, x = LocalAttention(8, 2, window), torch.randn(2, frames, 8)
     mask = length_mask(torch.tensor([frames, max(frames - 3, 1)]), frames)
@@ -221,3 +225,33 @@ def test_the_example_computes_what_the_blocked_attention_computes() -> None:
         ours.qkv.bias.copy_(torch.cat([layer.bias for layer in (example.query, example.key, example.value)]))
     x, mask = torch.randn(2, 70, 12), length_mask(torch.tensor([70, 41]), 70)
     torch.testing.assert_close(example(x, mask)[mask], ours(x, mask)[mask], rtol=0, atol=1e-6)
+
+
+@pytest.mark.usefixtures("example_folder")
+def test_the_example_learns_in_a_whole_model_by_its_import_path_alone() -> None:
+    torch.manual_seed(0)
+    small = {"num_layers": 1, "hidden_dim": 24, "num_heads": 3, "dropout": 0.0}
+    config = ModelConfig(
+        encoder=EncoderConfig(attention="local_attention:LocalAttention", attention_window=8, **small),
+        decoder=DecoderConfig(**small),
+        predictor=PredictorConfig(hidden_dim=16, dropout=0.0),
+    )
+    model = Paraformer.from_config(config, vocab_size=9, feature_dim=6)
+    objective = TrainingObjective(model, config.loss)
+    batch = Batch(
+        features=torch.randn(2, 60, 6),
+        feat_lens=torch.tensor([60, 41]),
+        tokens=torch.tensor([[4, 5, 6, 7], [8, 4, 0, 0]]),
+        token_lens=torch.tensor([4, 2]),
+        ids=["a", "b"],
+    )
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(40):
+        optimiser.zero_grad()
+        loss = objective(batch).total
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert type(model.encoder.layers[0].attention).__module__ == "local_attention"
+    assert losses[-1] < 0.5 * losses[0]

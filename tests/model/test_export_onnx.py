@@ -33,8 +33,8 @@ def build(encoder: str, front_end: str, attention: str, predictor: str, decoder:
     ("encoder", "front_end", "attention", "predictor", "decoder"),
     [
         ("transformer", "conv4", "full", "cif", "transformer"),
-        ("conformer", "conv4", "local", "uniform", "transformer"),
         ("sanm", "lfr", "full", "ctc_compress", "sanm"),
+        pytest.param("conformer", "conv4", "local", "uniform", "transformer", marks=pytest.mark.slow),
     ],
 )
 def test_the_graph_computes_what_the_model_computes(
