@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from paraformer.errors import Fault
-from paraformer_platform.config.faults import nearest
+from paraformer_platform.config.faults import KINDS, nearest
 
 T = TypeVar("T")
 
@@ -52,7 +52,9 @@ class ConfigKeys:
         try:
             self._convert(key, value)
         except ValidationError as error:
-            return Fault(key, value, f"{error.errors()[0]['msg'].lower()}, not {value!r}")
+            detail = error.errors(include_url=False)[0]
+            wanted = KINDS.get(detail["type"], detail["msg"])
+            return Fault(key, value, f"must be {wanted}, not {value!r}")
         return None
 
     def unknown(self, key: str) -> Fault | None:

@@ -162,7 +162,10 @@ def _ablation(spec: SweepSpec, space: Space) -> Design:
         for (first, second), group in pairs.items()
     ]
     more = f" + {len(joint)} pairs" if joint else ""
-    return Design((Variant(BASELINE, {}), *single, *joint), f"baseline + {len(single)} changes{more}")
+    return Design(
+        (Variant(BASELINE, {}), *single, *joint),
+        f"baseline + {len(single)} change{'s' * (len(single) > 1)}{more}",
+    )
 
 
 def _grid(spec: SweepSpec, space: Space) -> Design:

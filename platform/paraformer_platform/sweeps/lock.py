@@ -12,8 +12,10 @@ What may change on a resume: how it runs (resources, budget, retries), the repor
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +85,8 @@ def write_lock(path: Path, lock: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise SweepError(
             f"{path} cannot be written: {error.strerror}; check the storage and its space"
         ) from error
@@ -148,7 +151,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list
         What changed or was taken away, and what was added; a line each.
     """
     drift = [f"{name}: {before[name]} → {now[name]}" for name in COMPARED if _changed(name, before, now)]
-    added: list[str] = []
     old, new = _entries(before), _entries(now)
     searched = before["search"] is not None
     for name, entry in old.items():
@@ -156,7 +158,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list
             drift.append(f"- {name}: {entry}")
         elif name in new and new[name] != entry:
             drift.append(f"{name}: {entry} → {new[name]}")
-    added += [f"+ {name}: {entry}" for name, entry in new.items() if name not in old]
+    added = [f"+ {name}: {entry}" for name, entry in new.items() if name not in old]
+    if _cap(before) != _cap(now):
+        line = f"run_cap: {_cap(before):g} → {_cap(now):g}"
+        (added if _cap(now) > _cap(before) else drift).append(line)
     return drift, added
 
 
@@ -171,20 +176,24 @@ def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bo
 
 
 def _entries(lock: Mapping[str, Any]) -> dict[str, str]:
-    """Every variant, trial and the size of the search, by a name that can be compared."""
+    """Every variant and trial, by a name that can be compared."""
     entries = {f"variant {variant['id']}": json.dumps(variant["changes"]) for variant in lock["variants"]}
     for trial in lock["trials"]:
         entries[f"trial {trial['variant']}/seed-{trial['seed']}"] = trial["trial_key"]
-    if lock["search"] is not None:
-        entries[f"search of {lock['search']['run_cap']} variants"] = "run_cap"
     return entries
+
+
+def _cap(lock: Mapping[str, Any]) -> float:
+    """Return how many variants the search may propose; none means all there are."""
+    cap = (lock["search"] or {}).get("run_cap")
+    return math.inf if cap is None else float(cap)
 
 
 def _is_proposed(name: str, lock: Mapping[str, Any]) -> bool:
     """Tell whether an entry came from the search, which proposes it again when it is resumed."""
     planned = {variant["id"] for variant in lock["variants"][: lock["search"]["planned"]]}
     kind, _, label = name.partition(" ")
-    return kind != "search" and (label if kind == "variant" else label.rpartition("/")[0]) not in planned
+    return (label if kind == "variant" else label.rpartition("/")[0]) not in planned
 
 
 def _message(headline: str, lines: list[str], remedy: str) -> str:

@@ -73,9 +73,8 @@ def cost_line(cost: Estimate | None) -> str:
     hours = f", {cost.gpu_hours:.1f} GPU-hours" if cost.gpu_hours else ""
     minutes = cost.seconds / 60
     basis = f"{cost.measured} completed trial{'s' if cost.measured > 1 else ''}"
-    return (
-        f"Cost: {cost.left} trials left, about {minutes:.1f} minutes one after the other{hours} (by {basis})"
-    )
+    trials = f"{cost.left} trial{'' if cost.left == 1 else 's'}"
+    return f"Cost: {trials} left, about {minutes:.1f} minutes one after the other{hours} (by {basis})"
 
 
 def _row(trial: PlannedTrial, variant: PlannedVariant, record: Record | None, is_first: bool) -> list[str]:

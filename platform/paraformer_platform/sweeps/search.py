@@ -10,10 +10,10 @@
 What it promises:
 
 - *The same seed proposes the same variants*, however many trials run at once and whichever ends first.
-  Proposal n knows the results of all up to n - ``lookahead`` and of no others; until these are there, it waits.
+  Proposal n knows the results of all up to n - ``lookahead`` and of no others; it waits until they are there.
 - *Also after a resume.* Each result is written to the record as it is told to the sampler. A resume asks the
   sampler the same questions with the same answers and arrives where it was.
-- *No cell twice.* TPE proposes 7 different cells of 12 in 12 trials (measured, 20 seeds). A repeated one is
+- *No cell twice.* Alone, TPE proposes 7 different cells of 12 in 12 trials (measured). A repeated one is
   answered from what is known and the sampler asked again; when it insists, a new cell is drawn at random.
   A space of 12 cells is run in 12 variants, then the search is over.
 - A NaN counts as worse than any number; a variant of which a seed failed tells the sampler nothing.
@@ -242,8 +242,8 @@ class _Record:
         keys = [trial.trial_key for trial in proposal.trials]
         if entry["trial_keys"] != keys:
             raise SweepError(
-                f"{self._path}: proposal {number} was {entry['trial_keys']} and now is {keys}; the search cannot "
-                "go on as it began (another version of Optuna?): give the sweep a new name"
+                f"{self._path}: proposal {number} was {entry['trial_keys']} and now is {keys}; the search "
+                "cannot go on as it began (another version of Optuna?): give the sweep a new name"
             )
         return True, None if entry["value"] is None else float(entry["value"])
 
