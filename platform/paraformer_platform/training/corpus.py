@@ -7,7 +7,7 @@ from pathlib import Path
 
 from paraformer.errors import DataError
 from paraformer.manifest import Utterance, fingerprint, read_manifest
-from paraformer_platform.config.load import read_yaml
+from paraformer_platform.config.recipe import load_recipe
 from paraformer_platform.config.schema import DataConfig
 
 Progress = Callable[[int, int], None]
@@ -51,11 +51,9 @@ def ensure_corpus(data: DataConfig, progress: Progress | None = None) -> None:
     missing = not all((folder / name).is_file() for name in (data.train, data.dev, data.test))
     if data.recipe is None or not missing:
         return
-    from paraformer.recipe import SynthesisRecipe
     from paraformer.synthesis import synthesise
 
-    values, _ = read_yaml(Path(data.recipe))
-    synthesise(SynthesisRecipe.from_dict(values, data.recipe), folder, progress)
+    synthesise(load_recipe(data.recipe), folder, progress)
 
 
 def _refuse_overlap(data: DataConfig, corpus: Corpus) -> None:

@@ -38,11 +38,11 @@ def flops_per_second_of_speech(
     with FlopCounterMode(display=False) as counter:
         for utterance in features:
             decode(model, utterance.unsqueeze(0), strategy=strategy)
-    return counter.get_total_flops() / seconds
+    return float(counter.get_total_flops() / seconds)
 
 
 class PeakMemory:
-    """The most memory in use since this object was made: of the GPU where there is one, else of the process."""
+    """The most memory in use since this object was made, of the GPU or, without one, of the process."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

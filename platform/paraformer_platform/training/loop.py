@@ -23,9 +23,7 @@ from pathlib import Path
 
 import torch
 
-from paraformer.manifest import Utterance
 from paraformer_platform.config.conversion import flat_params
-from paraformer_platform.config.identity import code_version, trial_key
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.errors import TrainingError
 from paraformer_platform.tracking.environment import describe_environment
@@ -39,19 +37,18 @@ from paraformer_platform.training.checkpoint import (
     new_model,
     save_checkpoint,
 )
-from paraformer_platform.training.corpus import Corpus, ensure_corpus, read_corpus
 from paraformer_platform.training.cost import PeakMemory, count_parameters, flops_per_second_of_speech
 from paraformer_platform.training.evaluation import Evaluator, error_rates
 from paraformer_platform.training.fitting import Fitting
-from paraformer_platform.training.frontend import Frontend
 from paraformer_platform.training.gang import device_of_rank, wait_for_all
 from paraformer_platform.training.journal import Journal
 from paraformer_platform.training.meter import TokenMeter
 from paraformer_platform.training.precision import allow_tf32
+from paraformer_platform.training.preparation import Preparation, prepare
 from paraformer_platform.training.ranking import Ranking
 from paraformer_platform.training.reporter import Reporter
 from paraformer_platform.training.results import result_rows, totals, write_rows
-from paraformer_platform.training.trial_folder import Identity, TrialFolder, write_text
+from paraformer_platform.training.trial_folder import TrialFolder, write_text
 
 logger = logging.getLogger("paraformer_platform.training")
 
@@ -80,18 +77,12 @@ class _Stopped(Exception):
     """The reporter asked for an end within an epoch."""
 
 
-def identify(config: ExperimentConfig, corpus: Corpus) -> Identity:
-    """What this training is: the same configuration, data and code have the same key."""
-    data, code = corpus.fingerprint(), code_version()
-    return Identity(trial_key(config, data, code), data, code)
-
-
 def train(
     config: ExperimentConfig,
     folder: str | Path,
     reporter: Reporter,
     *,
-    identity: Identity | None = None,
+    preparation: Preparation | None = None,
     on_step: StepListener | None = None,
 ) -> TrialResult:
     """Train a model, or go on with its training, or find that it is trained.
@@ -100,7 +91,7 @@ def train(
         config: The experiment.
         folder: The trial's folder; what an interrupted training left there is gone on with.
         reporter: Told of every epoch; says when to stop.
-        identity: Which training this is, where the caller knows; else data and code are hashed here.
+        preparation: The corpus and what belongs to it, where the caller has looked at it already.
         on_step: Called after every optimiser step.
 
     Raises:
@@ -109,16 +100,15 @@ def train(
         TrainingError: if the losses are no longer finite.
     """
     place = TrialFolder(Path(folder))
-    ensure_corpus(config.data)
-    corpus = read_corpus(config.data)
-    identity = identity or identify(config, corpus)
+    preparation = preparation or prepare(config)
+    key = preparation.identity.trial_key
     held, stored = place.held_identity(), place.stored_metrics()
-    if stored is not None and held == identity:
-        return TrialResult(identity.trial_key, events.COMPLETED, stored, place.path)
+    if stored is not None and held is not None and held.trial_key == key:
+        return TrialResult(key, events.COMPLETED, stored, place.path)
     if reporter.rank == 0:
-        place.claim(identity, config)
+        place.claim(preparation.identity, config)
     with _log_file(place, reporter):
-        return _Training(config, place, reporter, identity, corpus, on_step).run()
+        return _Training(config, place, reporter, preparation, on_step).run()
 
 
 class _Training:
@@ -129,12 +119,12 @@ class _Training:
         config: ExperimentConfig,
         place: TrialFolder,
         reporter: Reporter,
-        identity: Identity,
-        corpus: Corpus,
+        preparation: Preparation,
         on_step: StepListener | None,
     ) -> None:
         self._config, self._place, self._reporter = config, place, reporter
-        self._identity, self._corpus = identity, corpus
+        self._key, self._corpus = preparation.identity.trial_key, preparation.corpus
+        self._frontend = preparation.frontend
         self._on_step = on_step or (lambda done, total: None)
         self._writes = reporter.rank == 0
         self._world_size = reporter.world_size
@@ -142,13 +132,11 @@ class _Training:
         self._journal = Journal(place.journal) if self._writes else None
         self._memory = PeakMemory(self._device)
         allow_tf32(config.training)
-        torch.manual_seed(config.training.seed)
-        self._frontend = Frontend.fitted(config.data, corpus.train)
-        _check_transcripts(corpus, self._frontend)
         self._batches = TrainingBatches(
-            config, self._frontend, corpus.train, reporter.rank, reporter.world_size
+            config, self._frontend, self._corpus.train, reporter.rank, reporter.world_size
         )
         self._total_steps = self._batches.steps_per_epoch * config.training.num_epochs
+        torch.manual_seed(config.training.seed)
         self._model = new_model(config).to(self._device)
         self._fitting = Fitting(self._model, config, self._total_steps, self._device, self._world_size)
         self._ranking = Ranking(config.training.average_checkpoints)
@@ -162,12 +150,15 @@ class _Training:
         try:
             while not self._finished():
                 self._metrics = self._run_epoch()
-                self._reporter.epoch_finished(self._metrics)
+                self._reporter.epoch_finished({**self._metrics, "epoch": float(self._epoch)})
                 if self._reporter.should_stop() and not self._finished():
                     raise _Stopped
             self._metrics = self._test()
         except _Stopped:
             return self._end(events.STOPPED)
+        except KeyboardInterrupt:
+            self._note(events.STOPPED)
+            raise
         except Exception as error:
             self._note(events.FAILED, error=f"{type(error).__name__}: {error}")
             raise
@@ -185,7 +176,7 @@ class _Training:
         self._note(events.STARTED)
         if self._journal is not None:
             self._journal.params(flat_params(self._config))
-        logger.info("started %s with %d parameters", self._identity.trial_key, count_parameters(self._model))
+        logger.info("started %s with %d parameters", self._key, count_parameters(self._model))
 
     def _finished(self) -> bool:
         patience = self._config.training.early_stop_patience
@@ -283,7 +274,7 @@ class _Training:
         if self._journal is not None:
             write_rows(self._place.test_rows, rows)
             self._journal.metrics(self._fitting.steps, self._epoch, metrics)
-            self._place.complete(self._identity.trial_key, metrics)
+            self._place.complete(self._key, metrics)
         logger.info("test WER %.2f %%, CER %.2f %%", 100 * metrics["test/wer"], 100 * metrics["test/cer"])
         return metrics
 
@@ -327,14 +318,7 @@ class _Training:
     def _end(self, state: str) -> TrialResult:
         self._note(state)
         logger.info("%s", state)
-        return TrialResult(self._identity.trial_key, state, self._metrics, self._place.path)
-
-
-def _check_transcripts(corpus: Corpus, frontend: Frontend) -> None:
-    from paraformer.dataset import check_vocabulary
-
-    everything: list[Utterance] = [*corpus.train, *corpus.dev, *corpus.test]
-    check_vocabulary(everything, frontend.tokenizer)
+        return TrialResult(self._key, state, self._metrics, self._place.path)
 
 
 def _epoch_seed(seed: int, epoch: int, rank: int) -> int:

@@ -1,0 +1,43 @@
+"""`paraformer evaluate`: decode a set with a trained model and score it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Such as runs/NAME/checkpoints/best.pt.")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="What to decode; else the test set of the model's experiment.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="How to decode; else as in the experiment.", metavar="NAME")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="CSV to write, one row for each utterance.", metavar="FILE")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Decode recordings and print word and character error rates."""
+    from paraformer_platform.training.assessment import assess
+
+    metrics = assess(checkpoint, manifest, strategy, output)
+    if as_json:
+        typer.echo(json.dumps(metrics, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "WER", "CER", box=None, header_style="dim")
+    kinds = {"test": "decoded", "test/ctc": "CTC head alone", "test/oracle_length": "true length given"}
+    for prefix, label in kinds.items():
+        joint = "/" if prefix == "test" else "_"
+        rates = [metrics.get(f"{prefix}{joint}{unit}") for unit in ("wer", "cer")]
+        if None not in rates:
+            table.add_row(label, *(f"{100 * rate:.2f} %" for rate in rates if rate is not None))
+    Console().print(table)
+    typer.echo(
+        f"{metrics['utterances']:.0f} utterances, {metrics['cost/rtf']:.4f} seconds a second of speech"
+    )

@@ -1,0 +1,50 @@
+"""A trained model on any manifest: the same decoding and scoring as at the end of its training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from paraformer.dataset import check_vocabulary
+from paraformer.manifest import read_manifest
+from paraformer_platform.training.checkpoint import build_frontend, build_model, load_checkpoint
+from paraformer_platform.training.evaluation import Evaluator
+from paraformer_platform.training.gang import device_of_rank
+from paraformer_platform.training.results import result_rows, totals, write_rows
+
+
+def assess(
+    checkpoint: str | Path,
+    manifest: str | Path | None = None,
+    strategy: str | None = None,
+    output: Path | None = None,
+) -> dict[str, float]:
+    """Decode a manifest with a checkpoint.
+
+    Args:
+        checkpoint: The model.
+        manifest: What to decode; by default the test set of the model's experiment.
+        strategy: How to decode; by default as in the experiment.
+        output: CSV to write, one row for each utterance.
+
+    Returns:
+        Metrics by the names test/wer and so on, cost/rtf, and the number of utterances.
+
+    Raises:
+        CheckpointError: if the checkpoint is missing or damaged.
+        DataError: if manifest or audio are faulty.
+    """
+    loaded = load_checkpoint(checkpoint)
+    config, device = loaded.config, device_of_rank()
+    if strategy is not None:
+        config = replace(config, decoding=replace(config.decoding, strategy=strategy))
+    frontend = build_frontend(loaded)
+    utterances = read_manifest(manifest or Path(config.data.folder) / config.data.test)
+    check_vocabulary(utterances, frontend.tokenizer)
+    evaluator = Evaluator(build_model(loaded).to(device), frontend, config, device)
+    decoded = evaluator.decode(utterances, oracle=True)
+    shift = frontend.extractor.config.frame_shift_seconds
+    seconds = [frames * shift for frames in frontend.dataset(utterances).frames()]
+    rows = result_rows(utterances, decoded, seconds)
+    if output is not None:
+        write_rows(output, rows)
+    rtf = sum(row.decode_seconds for row in decoded) / sum(seconds)
+    return {**totals(rows, decoded), "cost/rtf": rtf, "utterances": float(len(rows))}
