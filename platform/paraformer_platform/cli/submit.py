@@ -20,7 +20,7 @@ AddressOption = Annotated[
 StorageOption = Annotated[
     str,
     typer.Option(
-        help="Folder that every node sees, for trials, ledger and locks.",
+        help="Folder that every node sees, for data, trials and ledger.",
         envvar="PARAFORMER_STORAGE",
         show_envvar=True,
     ),
@@ -33,7 +33,7 @@ def submit(
     storage: StorageOption,
     override: Annotated[
         list[str] | None,
-        typer.Option(help="Change one value, like training.num_epochs=3.", metavar="KEY=VALUE"),
+        typer.Option("--override", "-o", help="Change a key of the sweep file.", metavar="KEY=VALUE"),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the log until the sweep is over.")] = True,
 ) -> None:
@@ -44,8 +44,7 @@ def submit(
     from paraformer_platform.clusters.job_server import connect
     from paraformer_platform.clusters.submission import submit_job, sweep_command
 
-    arguments = [f"--override={change}" for change in [f"storage={storage}", *(override or [])]]
-    command = sweep_command(sweep, arguments)
+    command = sweep_command(sweep, storage, override or ())
     job = submit_job(connect(address), command)
     typer.echo(f"job {job.id}: {command}", err=True)
     if wait:

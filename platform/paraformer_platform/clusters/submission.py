@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from paraformer_platform.clusters.runtime_env import checkout, cluster_runtime_env
@@ -34,18 +34,30 @@ RECONNECT_FOR: Seconds = 120.0
 """How long a broken connection to the log is tried again; the job goes on meanwhile."""
 
 
-def sweep_command(file: Path, arguments: Sequence[str] = ()) -> str:
+def sweep_command(file: Path, storage: str, overrides: Sequence[str] = ()) -> str:
     """Return the shell command that runs a sweep file of this checkout on the cluster.
+
+    The job starts in the uploaded checkout, where ``data`` becomes a link into the storage: a folder like
+    ``data/digits`` of an experiment is then the same one on every node, and stays after the job.
 
     Args:
         file: The sweep's YAML file.
-        arguments: Further arguments of ``paraformer sweep``.
+        storage: Absolute path of a folder that every node sees.
+        overrides: ``key=value`` changes to the sweep file.
 
     Raises:
-        ClusterError: the file is missing or would not travel, as it lies outside the checkout.
+        ClusterError: the file is missing or would not travel, or the storage is no absolute path.
     """
     inside = _path_in_checkout(file)
-    return shlex.join([*COMMAND, "sweep", str(inside), "--address", "auto", *arguments])
+    if not PurePosixPath(storage).is_absolute():
+        raise ClusterError(
+            f"the storage {storage!r} must be the absolute path of a folder that every node sees, "
+            "like /shared/paraformer: a relative one would end with the job's upload"
+        )
+    data = shlex.quote(f"{storage}/data")
+    changes = [f"--override={change}" for change in (f"storage={storage}", *overrides)]
+    run = shlex.join([*COMMAND, "sweep", str(inside), "--address", "auto", *changes])
+    return f"mkdir -p {data} && ln -sfn {data} data && {run}"
 
 
 def _path_in_checkout(file: Path) -> Path:
