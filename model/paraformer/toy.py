@@ -13,7 +13,7 @@ LEAST_FRAMES, MOST_FRAMES = 12, 16
 PAUSE_FRAMES = 4
 """Frames of silence that end each token."""
 NOISE = 0.3
-"""Standard deviation of the noise on features whose patterns have 1."""
+"""Standard deviation of the noise on patterns whose root mean square is 1."""
 
 
 class ToySeq2SeqDataset(Dataset[TutorialItem]):
@@ -44,7 +44,8 @@ class ToySeq2SeqDataset(Dataset[TutorialItem]):
         self._seed = seed
         self._most_tokens = max(1, min(max_token_len, max_feat_len // MOST_FRAMES))
         patterns = np.random.default_rng(0).standard_normal((tokenizer.vocab_size, feature_dim))
-        self._patterns = patterns.astype(np.float32)
+        level = np.sqrt((patterns**2).mean(axis=1, keepdims=True))
+        self._patterns = (patterns / level).astype(np.float32)
 
     def __len__(self) -> int:
         return self._num_samples

@@ -1,13 +1,14 @@
 """audio-cmn (github.com/hugolpz/audio-cmn): Mandarin words of the HSK list read by one speaker.
 
 The project's own copy has parts by word and pinyin beside the characters. From the authors' folder the words
-are divided here, 8 % for test and 6 % for dev, and there are only characters. No word is in two parts.
+are divided here, 8 % for test and 6 % for dev, and there are only characters. No word is in two parts; as
+pinyin, training is without words that sound like one of dev or test.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from paraformer.corpora.splits import Splits, hold_out, read_with_splits
+from paraformer.corpora.splits import Splits, hold_out, read_with_splits, without_held_out_sentences
 from paraformer.errors import ConfigError, DataError
 from paraformer.manifest import Utterance
 
@@ -29,7 +30,8 @@ def read(folder: Path, text: str = "text") -> Splits:
         raise ConfigError(f"text of audio_cmn must be 'text' (characters) or 'pinyin', but is {text!r}")
     if (folder / "manifest.tsv").is_file():
         splits = read_with_splits(folder / "manifest.tsv", text)
-        return {part: [replace(u, speaker=SPEAKER) for u in splits[part]] for part in splits}
+        named = {part: [replace(u, speaker=SPEAKER) for u in splits[part]] for part in splits}
+        return without_held_out_sentences(named)
     if text == "pinyin":
         raise DataError(f"{folder} has no manifest.tsv with a column 'pinyin'; only characters can be had")
     return hold_out(_words(folder), SHARES, lambda utterance: utterance.text)

@@ -7,7 +7,7 @@ test has too are left out of training.
 
 from pathlib import Path
 
-from paraformer.corpora.splits import Splits, hold_out, read_with_splits
+from paraformer.corpora.splits import Splits, hold_out, read_with_splits, without_held_out_sentences
 from paraformer.errors import DataError
 from paraformer.manifest import Utterance, clean_text
 
@@ -25,9 +25,7 @@ def read(folder: Path) -> Splits:
         raise DataError(
             f"{folder} holds neither manifest.tsv nor train/wav.scp; name the folder of speechocean762"
         )
-    splits = {**hold_out(train, {"dev": DEV_SHARE}, _speaker), "test": test}
-    held_out = {utterance.text for part in ("dev", "test") for utterance in splits[part]}
-    return {**splits, "train": [u for u in splits["train"] if u.text not in held_out]}
+    return without_held_out_sentences({**hold_out(train, {"dev": DEV_SHARE}, _speaker), "test": test})
 
 
 def _read_kaldi(folder: Path, part: str) -> list[Utterance]:

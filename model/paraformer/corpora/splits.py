@@ -87,5 +87,11 @@ def hold_out(
     return splits
 
 
+def without_held_out_sentences(splits: Splits) -> Splits:
+    """Leave out of train what dev or test says too."""
+    held_out = {utterance.text for part in splits if part != "train" for utterance in splits[part]}
+    return {**splits, "train": [u for u in splits["train"] if u.text not in held_out]}
+
+
 def _place(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()
