@@ -20,6 +20,7 @@ from paraformer.config import DecoderConfig
 from paraformer.decoder_autoregressive import AutoregressiveDecoder
 from paraformer.decoder_sanm import SanmDecoderLayer, SanmLastBlock
 from paraformer.decoder_transformer import TransformerDecoderLayer
+from paraformer.dropout import Dropout
 from paraformer.errors import ConfigError
 from paraformer.padding import length_mask, zero_padding
 from paraformer.positions import sinusoids
@@ -53,7 +54,7 @@ class ParallelDecoder(nn.Module):
         self.last_block = last_block or nn.Identity()
         self.norm = nn.LayerNorm(hidden_dim)
         self.output = nn.Linear(hidden_dim, vocab_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.positions = positions
         self.hidden_dim = hidden_dim
 

@@ -33,6 +33,7 @@ from paraformer.attention import (
     split_heads,
 )
 from paraformer.decoder_transformer import TransformerDecoderLayer
+from paraformer.dropout import Dropout
 from paraformer.padding import length_mask
 from paraformer.positions import sinusoids
 from paraformer.tokenizer import BOS, EOS, PAD
@@ -140,7 +141,7 @@ class AutoregressiveDecoder(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden_dim)
         self.output = nn.Linear(hidden_dim, vocab_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.hidden_dim = hidden_dim
 
     def forward(

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from paraformer.attention import CrossAttention, KeysValues
+from paraformer.dropout import Dropout
 from paraformer.feed_forward import FeedForward
 from paraformer.memory import MemoryBlock
 
@@ -31,7 +32,7 @@ class SanmDecoderLayer(nn.Module):
         self.memory_norm = nn.LayerNorm(hidden_dim)
         self.cross_attention = CrossAttention(hidden_dim, num_heads, memory_dim)
         self.cross_attention_norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, keys_values: KeysValues, memory_mask: Tensor) -> Tensor:
         """Map `x` `(B, U, D)` to the same shape.

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from paraformer.attention import CrossAttention, KeysValues, SelfAttention
+from paraformer.dropout import Dropout
 from paraformer.feed_forward import FeedForward
 
 
@@ -34,7 +35,7 @@ class TransformerDecoderLayer(nn.Module):
         self.cross_attention_norm = nn.LayerNorm(hidden_dim)
         self.feed_forward = FeedForward(hidden_dim, ffn_dim, dropout)
         self.feed_forward_norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, keys_values: KeysValues, memory_mask: Tensor) -> Tensor:
         """Map `x` `(B, U, D)` to the same shape.

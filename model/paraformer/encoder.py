@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from paraformer.attention_choice import build_attention, is_builtin_attention
 from paraformer.config import EncoderConfig
+from paraformer.dropout import Dropout
 from paraformer.encoder_conformer import ConformerEncoderLayer
 from paraformer.encoder_sanm import SanmEncoderLayer
 from paraformer.encoder_transformer import TransformerEncoderLayer
@@ -52,7 +53,7 @@ class Encoder(nn.Module):
         )
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output_dim = hidden_dim
         self.subsampling = front_end.subsampling
         self.add_positions = add_positions

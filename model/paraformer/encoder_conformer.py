@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paraformer.dropout import Dropout
 from paraformer.feed_forward import FeedForward
 from paraformer.padding import zero_padding
 
@@ -61,7 +62,7 @@ class ConformerEncoderLayer(nn.Module):
         self.second_feed_forward = FeedForward(hidden_dim, ffn_dim, dropout, swish=True)
         self.second_feed_forward_norm = nn.LayerNorm(hidden_dim)
         self.norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map `x` `(B, T, D)` to the same shape; `mask` `(B, T)` is true at real frames."""

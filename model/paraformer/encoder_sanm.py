@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from paraformer.attention import SelfAttention
+from paraformer.dropout import Dropout
 from paraformer.feed_forward import FeedForward
 from paraformer.memory import MemoryBlock
 
@@ -38,7 +39,7 @@ class SanmEncoderLayer(nn.Module):
         self.memory = MemoryBlock(hidden_dim, kernel_size)
         self.feed_forward = FeedForward(hidden_dim, ffn_dim, dropout)
         self.feed_forward_norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.adds_input = input_dim == hidden_dim
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from paraformer.dropout import Dropout
 from paraformer.feed_forward import FeedForward
 
 
@@ -21,7 +22,7 @@ class TransformerEncoderLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(hidden_dim)
         self.feed_forward = FeedForward(hidden_dim, ffn_dim, dropout)
         self.feed_forward_norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map `x` `(B, T, D)` to the same shape; `mask` `(B, T)` is true at real frames."""

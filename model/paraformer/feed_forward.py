@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paraformer.dropout import Dropout
+
 
 class FeedForward(nn.Module):
     """Two linear layers with a non-linearity between them (Vaswani et al. 2017, section 3.3).
@@ -22,7 +24,7 @@ class FeedForward(nn.Module):
         self.expand = nn.Linear(dim, inner_dim)
         self.norm = nn.LayerNorm(inner_dim) if inner_norm else nn.Identity()
         self.contract = nn.Linear(inner_dim, dim, bias=not inner_norm)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.activation = F.silu if swish else F.relu
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from paraformer.config import PredictorConfig
+from paraformer.dropout import Dropout
 from paraformer.padding import zero_padding
 from paraformer.predictor import EncodedFrames, Predictor
 
@@ -33,7 +34,7 @@ class CifPredictor(Predictor):
         )
         self.weight = nn.Linear(widths[-1], 1)
         nn.init.constant_(self.weight.bias, math.log(_FIRST_WEIGHT / (1 - _FIRST_WEIGHT)))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def weigh(self, frames: EncodedFrames) -> Tensor:
         """Weights of the frames, `(B, T)` in fp32; 0 at padding."""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paraformer.config import PredictorConfig
+from paraformer.dropout import Dropout
 from paraformer.predictor import EncodedFrames, Predictor
 
 _FIRST_RATE = 0.25
@@ -32,7 +33,7 @@ class UniformPredictor(Predictor):
         self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.rate = nn.Linear(widths[-1], 1)
         nn.init.constant_(self.rate.bias, math.log(math.expm1(_FIRST_RATE)))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def weigh(self, frames: EncodedFrames) -> Tensor:
         """Weights of the frames, `(B, T)` in fp32: tokens per frame, alike in all real ones."""
