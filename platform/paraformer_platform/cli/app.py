@@ -11,7 +11,23 @@ import typer
 from typer.core import TyperGroup
 
 from paraformer.errors import ParaformerError
-from paraformer_platform.cli import config, data, doctor, evaluate, report, submit, train, transcribe
+from paraformer_platform.cli import (
+    config,
+    data,
+    doctor,
+    evaluate,
+    report,
+    rerun,
+    resume,
+    status,
+    stop,
+    submit,
+    sweep,
+    sync,
+    train,
+    transcribe,
+    ui,
+)
 
 USER_FAULT = 2
 INTERRUPTED = 130
@@ -65,6 +81,13 @@ _verb(
     "transcribe",
     "paraformer transcribe --checkpoint runs/first/checkpoints/best.pt a.wav b.flac",
 )
+_verb(sweep.sweep, "sweep", "paraformer sweep experiments/sweeps/demo.yaml --dry-run")
+_verb(status.status, "status", "paraformer status demo")
+_verb(stop.stop, "stop", "paraformer stop demo")
+_verb(resume.resume, "resume", "paraformer resume demo")
+_verb(rerun.rerun, "rerun", "paraformer rerun 0123456789abcdef0123456789abcdef")
+_verb(sync.sync, "sync", "paraformer sync demo")
+_verb(ui.ui, "ui", "paraformer ui --port 5000")
 _verb(submit.submit, "submit", "paraformer submit experiments/sweeps/demo.yaml --address http://head:8265")
 _verb(report.report, "report", "paraformer report demo")
 _verb(doctor.doctor, "doctor", "paraformer doctor --address auto")

@@ -195,6 +195,7 @@ def train_configured(task: TrialTask, reporter: Reporter) -> Mapping[str, float]
     from paraformer_platform.config.conversion import config_from_dict
     from paraformer_platform.config.identity import code_version
     from paraformer_platform.training.loop import train
+    from paraformer_platform.training.preparation import prepare
     from paraformer_platform.training.trial_folder import Identity
 
     if task.code_version != code_version():
@@ -204,5 +205,6 @@ def train_configured(task: TrialTask, reporter: Reporter) -> Mapping[str, float]
             "Run the sweep from sources that stay as they are, and remove installed copies"
         )
     identity = Identity(task.trial_key, task.data_fingerprint, task.code_version)
-    result = train(config_from_dict(task.config), task.folder, reporter, identity=identity)
+    config = config_from_dict(task.config)
+    result = train(config, task.folder, reporter, preparation=prepare(config, identity))
     return result.metrics if result.state == COMPLETED else None
