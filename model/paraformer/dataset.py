@@ -2,9 +2,9 @@
 
 Shapes: T frames, F mel bins, U tokens. Tokens carry neither BOS nor EOS.
 
-Reading and decoding a compressed recording takes about 5 ms (4 s of Ogg/Opus), its features 0.5 ms. So
-`SpeechDataset` keeps what does not change from epoch to epoch in memory, as long as it fits: normalised
-features, or the samples where augmentation changes them.
+Reading 4 s of Ogg/Opus and computing its features takes 7 ms. So `SpeechDataset` keeps what does not change
+from epoch to epoch in memory, as long as it fits: normalised features (then an access takes 0.01 ms, with
+SpecAugment 0.1 ms), or the samples where augmentation changes them (then 1.9 ms with speed, gain and noise).
 """
 
 import hashlib
