@@ -55,14 +55,15 @@ def export_onnx(model: Paraformer, path: Path) -> None:
         torch.zeros(2, _EXAMPLE_FRAMES, model.feature_dim),
         torch.tensor([_EXAMPLE_FRAMES, _EXAMPLE_FRAMES // 2]),
     )
-    with _evaluating(model), _without_notices():
-        _export(
+    with _evaluating(model), _without_notices(), _naming_missing_packages():
+        torch.onnx.export(
             _Recogniser(model).eval(),
             example,
-            str(path),
+            path,
             input_names=INPUTS,
             output_names=OUTPUTS,
             dynamic_shapes=({0: "batch", 1: "frames"}, {0: torch.export.Dim.AUTO}),
+            dynamo=True,
             external_data=False,
             verbose=False,
         )
@@ -82,9 +83,10 @@ class _Recogniser(nn.Module):
         return never_pad(logits).argmax(dim=2), queries.lengths, logits, weights
 
 
-def _export(*args: object, **options: object) -> None:
+@contextmanager
+def _naming_missing_packages() -> Iterator[None]:
     try:
-        torch.onnx.export(*args, dynamo=True, **options)
+        yield
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"to export, {error.name} is needed: pip install 'paraformer-ablation-platform[export]'"
