@@ -12,4 +12,5 @@ def example_folder(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Make the modules of examples/ importable, as for a user who starts there."""
     monkeypatch.syspath_prepend(repository / "examples")
     yield
-    sys.modules.pop("local_attention", None)
+    for name in ("local_attention", "confident_tokens"):
+        sys.modules.pop(name, None)

@@ -35,19 +35,6 @@ def speech() -> Tensor:
     return torch.randn(3, 80, 8, generator=torch.Generator().manual_seed(0))
 
 
-def spelling_backwards(
-    model: Paraformer,
-    features: Tensor,
-    feat_lens: Tensor,
-    *,
-    oracle_lens: Tensor | None,
-    generator: torch.Generator | None,
-    loudly: bool = False,
-) -> list[Hypothesis]:
-    assert not model.training
-    return [Hypothesis([3, 2, 1], [1.0 if loudly else 0.5] * 3, None) for _ in features]
-
-
 @pytest.mark.parametrize("strategy", ["greedy", "nucleus", "ctc_greedy"])
 def test_every_token_has_a_confidence_and_a_time(strategy: str) -> None:
     for found, size in zip(decode(build(), speech(), FEAT_LENS, strategy=strategy), FEAT_LENS, strict=True):
@@ -148,10 +135,15 @@ def test_the_autoregressive_decoder_searches() -> None:
     )
 
 
+@pytest.mark.usefixtures("example_folder")
 def test_a_strategy_of_ones_own() -> None:
-    name = f"{__name__}:spelling_backwards"
-    found = decode(build().train(), speech(), FEAT_LENS, strategy=name, loudly=True)
-    assert found == [Hypothesis([3, 2, 1], [1.0] * 3, None)] * 3
+    model, name = build(), "confident_tokens:confident_tokens"
+    greedy = decode(model, speech(), FEAT_LENS)
+    assert decode(model, speech(), FEAT_LENS, strategy=name, least=0.0) == greedy
+    least = greedy[0].confidences[1]
+    found = decode(model, speech(), FEAT_LENS, strategy=name, least=least)
+    assert 0 < len(found[0].tokens) < len(greedy[0].tokens)
+    assert min(found[0].confidences) == least
 
 
 @pytest.mark.parametrize(
