@@ -13,7 +13,8 @@ numbers for the spread of all numbers. Three corrections mend this, each the cla
 * deviations are widened by sqrt(n / (n - 1)) at each level, for the mean that was estimated from them;
 * each replicate's deviation is divided by the square root of an own draw of chi-square / df, which gives the
   Student tails that few seeds call for; df is Welch and Satterthwaite's for the sum of both variances;
-* luck of one network on one block shows at both levels; it is counted once, with the seeds.
+* luck of one network on one block shows at both levels; it is counted once, with the seeds;
+* the interval is symmetric: a resample of few blocks is skewed to the wrong side (Hall, Biometrika 1988).
 
 With fewer than three seeds the spread over seeds cannot be estimated: then only the blocks are resampled,
 and the interval tells about the trained networks at hand, not about the way of training them.
@@ -45,13 +46,14 @@ class Estimate:
     high: float
     """Upper end of the interval."""
     seeds: int
-    blocks: int
+    blocks: float
+    """Effective number of blocks: fewer than there are when some hold far more words than others."""
     seed_variance: float
     """Variance of the value that comes from the seeds; NaN when there are too few to tell."""
     block_variance: float
     """Variance of the value that comes from the choice of test material."""
-    replicates: Floats = field(repr=False, compare=False)
-    """(R,) values of the bootstrap."""
+    deviations: Floats = field(repr=False, compare=False)
+    """(R,) distances of the bootstrap's replicates from the value."""
 
     @property
     def standard_error(self) -> float:
@@ -77,6 +79,8 @@ class BlockBootstrap:
         self.sizes = np.asarray(sizes, dtype=float)
         self.seed = seed
         self.counts = _draw_counts(len(self.sizes), replicates, np.random.default_rng(seed))
+        # Kish's effective number: that of equal blocks whose mean would vary as much.
+        self.effective_blocks = float(self.sizes.sum() ** 2 / (self.sizes**2).sum())
         self._resampled_sizes = self._sum_up(self.sizes[:, None])[:, 0]
 
     def estimate(self, sums: Floats, alpha: float = 0.05, stream: int = 0) -> Estimate:
@@ -110,17 +114,23 @@ class BlockBootstrap:
         per_seed = sums.sum(axis=1) / self.sizes.sum()  # (K,)
         value = float(per_seed.mean())
         seed_variance, block_variance, kept = self._variances(sums, per_seed)
-        blocks = len(self.sizes)
-        widening = np.sqrt(kept * blocks / (blocks - 1)) if blocks > 1 else np.nan
+        blocks = self.effective_blocks
+        widening = np.sqrt(kept * blocks / (blocks - 1)) if len(self.sizes) > 1 else np.nan
         generator = np.random.default_rng([self.seed, stream])
         deviations = widening * (resampled - value) + _seed_deviations(per_seed, len(resampled), generator)
         freedom = satterthwaite(seed_variance, len(per_seed), block_variance, blocks)
         if np.isfinite(freedom):
             deviations /= np.sqrt(generator.chisquare(freedom, len(deviations)) / freedom)
-        replicates = value + deviations
-        low, high = np.quantile(replicates, [alpha / 2, 1 - alpha / 2])
+        reach = float(np.quantile(np.abs(deviations), 1 - alpha))
         return Estimate(
-            value, float(low), float(high), len(per_seed), blocks, seed_variance, block_variance, replicates
+            value,
+            value - reach,
+            value + reach,
+            len(per_seed),
+            blocks,
+            seed_variance,
+            block_variance,
+            deviations,
         )
 
     def _variances(self, sums: Floats, per_seed: Floats) -> tuple[float, float, float]:
@@ -130,8 +140,8 @@ class BlockBootstrap:
         influences have in common over seeds is the block's own; the rest is the luck of single networks,
         which the spread between seeds contains already.
         """
-        seeds, blocks = sums.shape
-        if blocks < 2:
+        seeds, blocks = len(sums), self.effective_blocks
+        if len(self.sizes) < 2:
             return np.nan, np.nan, np.nan
         influence = (sums - per_seed[:, None] * self.sizes) / self.sizes.sum()  # (K, S)
         common = influence.mean(axis=0)
@@ -144,7 +154,7 @@ class BlockBootstrap:
         return float(per_seed.var(ddof=1) / seeds), kept, kept / whole if whole > 0 else 0.0
 
 
-def satterthwaite(seed_variance: float, seeds: int, block_variance: float, blocks: int) -> float:
+def satterthwaite(seed_variance: float, seeds: int, block_variance: float, blocks: float) -> float:
     """Degrees of freedom of a sum of two estimated variances; infinite where both are zero."""
     parts = [(block_variance, blocks - 1)]
     if seeds >= LEAST_SEEDS:

@@ -14,18 +14,19 @@ MOST_SEEDS = 200
 
 def two_sided_p(estimate: Estimate, value: float = 0.0) -> float:
     """How surprising the difference is if the true one is ``value``; never below 1 / (R + 1)."""
-    return min(1.0, 2 * min(_tail(estimate, value, above=True), _tail(estimate, value, above=False)))
+    return _beyond(estimate, estimate.value - value)
 
 
 def equivalence_p(estimate: Estimate, margin: float) -> float:
     """Two one-sided tests: how surprising the difference is if the true one reaches ``margin`` either way."""
-    return max(_tail(estimate, margin, above=True), _tail(estimate, -margin, above=False))
+    nearer = margin - abs(estimate.value)
+    return _beyond(estimate, nearer) / 2 if nearer > 0 else 1 - _beyond(estimate, nearer) / 2
 
 
-def _tail(estimate: Estimate, value: float, above: bool) -> float:
-    replicates = estimate.replicates
-    beyond = int((replicates >= value).sum() if above else (replicates <= value).sum())
-    return (beyond + 1) / (len(replicates) + 1)
+def _beyond(estimate: Estimate, distance: float) -> float:
+    """Share of replicates that deviate at least this far, to either side."""
+    deviations = np.abs(estimate.deviations)
+    return (int((deviations >= abs(distance)).sum()) + 1) / (len(deviations) + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

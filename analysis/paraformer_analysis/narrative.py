@@ -62,9 +62,8 @@ def method(records: Records, table: AblationTable) -> list[str]:
 def _scoring(records: Records, table: AblationTable) -> str:
     return (
         "The checkpoint of each trial was chosen on the dev set; everything here is measured on the test "
-        f"set, which chose nothing. Rates are corpus rates: all {table.unit} errors over all {table.unit}s of the "
-        "references, "
-        f"averaged over seeds. Texts are compared with this normalisation: {NORMALISATION}."
+        f"set, which chose nothing. Rates are corpus rates: all {table.unit} errors over all {table.unit}s of "
+        f"the references, averaged over seeds. Texts are compared with this normalisation: {NORMALISATION}."
     )
 
 
@@ -78,8 +77,8 @@ def _intervals(table: AblationTable) -> str:
     seeds = (
         f"Seeds and {blocks} are resampled {options.bootstrap:,} times".replace(",", "\u2009")
         if table.seed_spread_known
-        else f"{blocks[0].upper()}{blocks[1:]} are resampled {options.bootstrap:,} times, and with them the seeds "
-        "of rows that have three or more"
+        else f"{blocks[0].upper()}{blocks[1:]} are resampled {options.bootstrap:,} times, and with them "
+        "the seeds of rows that have three or more"
     )
     few = (
         f" Utterances and not speakers, since fewer than {LEAST_SPEAKERS} speakers are named."

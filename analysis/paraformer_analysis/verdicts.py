@@ -118,7 +118,8 @@ def _without_baseline(table: "AblationTable") -> str:
     return (
         f"The sweep declares no baseline, so nothing is tested. The lowest error rate is {best.variant}'s, "
         f"{_percent(best.rate.value)} of {table.unit}s ({table.confidence} interval "
-        f"{_percent(best.rate.low)} to {_percent(best.rate.high)}); the lowest of many is lower than it would be on a second try."
+        f"{_percent(best.rate.low)} to {_percent(best.rate.high)}); the lowest of many is lower "
+        "than it would be on a second try."
     )
 
 

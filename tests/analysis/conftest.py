@@ -64,7 +64,7 @@ class StoredSweep:
 
 @pytest.fixture
 def store_sweep(tmp_path: Path) -> Callable[..., StoredSweep]:
-    """Write a simulated sweep into an SQLite store of this test's own; call it with fields of SimulatedSweep."""
+    """Write a sweep into an SQLite store of this test's own; call it with fields of SimulatedSweep."""
 
     def write(**fields: Any) -> StoredSweep:
         return write_sweep(tmp_path, SimulatedSweep(**fields))

@@ -75,7 +75,7 @@ def _print(made: "Report", folder: Path, as_json: bool) -> None:
     from rich.table import Table
 
     console, grid = Console(), made.main_grid
-        kept = [place for place, head in enumerate(grid.heads) if head not in LEFT_TO_THE_PAGE]
+    kept = [place for place, head in enumerate(grid.heads) if head not in LEFT_TO_THE_PAGE]
     shown = Table(box=None, header_style="dim")
     for place in kept:
         left = grid.rows[0][place].kind != "number"

@@ -1,0 +1,111 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
+
+from paraformer_analysis.effects import estimate_effects
+
+LEVELS = {"depth": ["2", "4", "6"], "width": ["64", "128"], "predictor": ["False", "True"]}
+
+
+def factorial(seeds=3, noise=0.5):
+    """A full factorial with known effects and an interaction of depth and width."""
+    generator = np.random.default_rng(0)
+    rows = [
+        dict(zip([*LEVELS, "seed"], cell, strict=True))
+        for cell in itertools.product(*LEVELS.values(), range(seeds))
+    ]
+    frame = pd.DataFrame(rows)
+    truth = 10 - (frame["depth"] == "6") * 2 + (frame["width"] == "64") * (1 + (frame["depth"] == "2"))
+    return frame.assign(response=truth + noise * generator.standard_normal(len(frame)))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The same model by statsmodels."""
+    terms = [f"C({name}, Sum)" for name in LEVELS]
+    pairs = [f"{a}:{b}" for a, b in itertools.combinations(terms, 2)]
+    return ols(f"response ~ {' + '.join([*terms, *pairs])} + C(seed, Sum)", factorial()).fit()
+
+
+def test_main_effects_and_intervals_equal_statsmodels(reference):
+    """statsmodels codes levels in alphabetical order; with all but the last named it gives these levels."""
+    found = estimate_effects(factorial(), LEVELS)
+    intervals = reference.conf_int()
+    for term, level in [("depth", "2"), ("depth", "4"), ("width", "128"), ("predictor", "False")]:
+        name = f"C({term}, Sum)[S.{level}]"
+        effect = next(each for each in found.of(term) if each.level == level)
+        assert (effect.estimate, effect.low, effect.high) == pytest.approx(
+            (reference.params[name], *intervals.loc[name]), abs=1e-9
+        )
+
+
+def test_interactions_equal_statsmodels(reference):
+    found = estimate_effects(factorial(), LEVELS)
+    name = "C(depth, Sum)[S.2]:C(width, Sum)[S.128]"
+    effect = next(each for each in found.of("depth × width") if each.level == "2, 128")
+    assert (effect.estimate, effect.low, effect.high) == pytest.approx(
+        (reference.params[name], *reference.conf_int().loc[name]), abs=1e-9
+    )
+
+
+def test_tests_of_terms_equal_statsmodels(reference):
+    expected = anova_lm(reference, typ=3)
+    for test in estimate_effects(factorial(), LEVELS).tests:
+        name = ":".join(f"C({part}, Sum)" for part in test.term.split(" × "))
+        assert (test.freedom, test.f, test.p) == pytest.approx(
+            tuple(expected.loc[name, ["df", "F", "PR(>F)"]])
+        )
+
+
+def test_main_effects_are_distances_of_marginal_means_in_a_balanced_design():
+    frame = factorial()
+    found = estimate_effects(frame, LEVELS)
+    for effect in found.of("depth"):
+        marginal = frame.loc[frame["depth"] == effect.level, "response"].mean()
+        assert effect.estimate == pytest.approx(marginal - frame["response"].mean())
+
+
+def test_effects_of_a_factor_sum_to_zero():
+    found = estimate_effects(factorial(), LEVELS)
+    assert sum(effect.estimate for effect in found.of("depth")) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_half_fraction_names_its_aliases():
+    """With C = AB every main effect is confused with the interaction of the other two."""
+    rows = [
+        {"a": str(a), "b": str(b), "c": str(a * b), "seed": seed, "response": 3.0 * a + seed + 0.1 * b * seed}
+        for a, b, seed in itertools.product((-1, 1), (-1, 1), (1, 2, 3))
+    ]
+    found = estimate_effects(pd.DataFrame(rows), {name: ["-1", "1"] for name in "abc"})
+    aliases = {test.term: test.aliases for test in found.tests}
+    assert aliases == {"a": ("b × c",), "b": ("a × c",), "c": ("a × b",)}
+    assert found.of("a")[1].estimate == pytest.approx(3.0)
+
+
+def test_keys_that_move_together_are_one_factor_by_two_names():
+    rows = [
+        {
+            "encoder": width,
+            "decoder": width,
+            "seed": seed,
+            "response": len(width) + 0.1 * seed * (width == "64"),
+        }
+        for width in ("64", "128")
+        for seed in (1, 2, 3)
+    ]
+    found = estimate_effects(pd.DataFrame(rows), {"encoder": ["64", "128"], "decoder": ["64", "128"]})
+    assert found.tests[0].aliases[0] == "decoder"
+    assert [test.term for test in found.tests] == ["encoder"]
+
+
+def test_one_seed_without_replicates_has_no_intervals():
+    frame = factorial(seeds=1)
+    found = estimate_effects(
+        frame[frame["predictor"] == "True"], {key: LEVELS[key] for key in ("depth", "width")}
+    )
+    assert found.residual_freedom == 0
+    assert all(np.isnan(effect.low) for effect in found.effects)
