@@ -44,7 +44,9 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("key", "value", "from", box=None, header_style="dim")
+    table = Table(box=None, header_style="dim")
+    for head in ("key", "value", "from"):
+        table.add_column(head, overflow="fold")
     for key, value, source in rows:
         table.add_row(key, json.dumps(value, ensure_ascii=False), source)
     Console().print(table)

@@ -190,8 +190,8 @@ class _Training:
         measured = self._fit_epoch()
         self._epoch += 1
         measured |= self._evaluator().losses(self._corpus.dev)
+        _require_finite(measured, self._epoch)  # a model of NaNs cannot be decoded
         measured |= error_rates(self._evaluator().decode(self._corpus.dev), "dev")
-        _require_finite(measured, self._epoch)
         self._ranking.add(self._epoch, measured[self._config.training.selection])
         self._seconds += time.perf_counter() - begun
         self._keep(measured)
@@ -213,7 +213,7 @@ class _Training:
         return {
             **dict(meter.means("train")),
             "train/learning_rate": learning_rate,
-            "train/gradient_norm": float(torch.stack(norms).mean()),
+            "train/gradient_norm": _finite_mean(torch.stack(norms)),
         }
 
     def _keep(self, measured: Metrics) -> None:
@@ -324,6 +324,12 @@ class _Training:
 def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
     digest = hashlib.sha256(f"{seed}/{epoch}/{rank}".encode()).digest()
     return int.from_bytes(digest[:7], "little")
+
+
+def _finite_mean(values: torch.Tensor) -> float:
+    """Mean of the finite values: fp16 now and then overflows, and such a step is left out."""
+    finite = values[values.isfinite()]
+    return float((finite if len(finite) else values).mean())
 
 
 def _require_finite(metrics: Metrics, epoch: int) -> None:
