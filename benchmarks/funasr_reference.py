@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,3 +88,24 @@ def funasr_cif() -> tuple[Any, Any]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         from funasr.models.paraformer.cif_predictor import cif, cif_v1
     return cif, cif_v1
+
+
+def funasr_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """An epoch cut by FunASR's own sampler: by length, at most `budget` padded frames, its sorting buffer."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        from funasr.datasets.audio_datasets.samplers import CustomDistributedBufferDynamicBatchSampler
+
+    class Lengths:
+        def __len__(self) -> int:
+            return len(lengths)
+
+        def get_source_len(self, index: int) -> int:
+            return lengths[index]
+
+        def get_target_len(self, index: int) -> int:
+            return 0
+
+    sampler = CustomDistributedBufferDynamicBatchSampler(
+        Lengths(), batch_size=budget, batch_type="length", num_replicas=1, rank=0, sort_size=1024
+    )
+    return [list(batch) for batch in sampler]
