@@ -149,7 +149,7 @@ def follow_journal(
         lines = _complete_lines(journal)
         for line in lines[len(seen) :]:
             event = json.loads(line)
-            if event.get("kind") == "metrics":
+            if event.get("kind") == "metrics" and event["epoch"] is not None:
                 report({**event["metrics"], "epoch": event["epoch"]})
         seen = lines
         if last_look:

@@ -71,7 +71,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except IsADirectoryError as error:
         raise CheckpointError(f"{path} is a folder; name the checkpoint in it, such as best.pt") from error
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {reason}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this program's format {FORMAT}")
     return Checkpoint(

@@ -33,12 +33,12 @@ class Journal:
         self.path = Path(path)
         self._drop_torn_line()
 
-    def metrics(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    def metrics(self, step: int, epoch: int | None, metrics: Mapping[str, float]) -> None:
         """Write measurements.
 
         Args:
             step: Optimiser steps done.
-            epoch: Epochs done.
+            epoch: Epochs done; None where this is no epoch's end but the test's results.
             metrics: Values by name.
         """
         self._append({"kind": "metrics", "step": step, "epoch": epoch, **_now(), "metrics": dict(metrics)})

@@ -273,7 +273,7 @@ class _Training:
         metrics = totals(rows, decoded) | self._costs(sum(row.decode_seconds for row in decoded), sum(heard))
         if self._journal is not None:
             write_rows(self._place.test_rows, rows)
-            self._journal.metrics(self._fitting.steps, self._epoch, metrics)
+            self._journal.metrics(self._fitting.steps, None, metrics)
             self._place.complete(self._key, metrics)
         logger.info("test WER %.2f %%, CER %.2f %%", 100 * metrics["test/wer"], 100 * metrics["test/cer"])
         return metrics
