@@ -5,12 +5,15 @@ three source roots come first on its PYTHONPATH: for a local Ray by their absolu
 paths inside the uploaded checkout (Ray makes the upload the worker's current folder).
 """
 
+import json
 import os
 from pathlib import Path
 
 import paraformer_platform
 
 ROOMS = ("model", "platform", "analysis")
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Where Ray tells the driver of a submitted job what the job was given."""
 NOT_UPLOADED = (
     ".venv/",
     "runs/",
@@ -60,9 +63,15 @@ def export_to_local_workers() -> None:
 
 
 def cluster_runtime_env() -> dict[str, object]:
-    """Build the runtime environment for a Ray that ran before: the uploaded checkout, quiet workers."""
+    """Build the runtime environment for a Ray that ran before: the uploaded checkout, quiet workers.
+
+    A submitted job has its upload already, and Ray refuses a variable that both the job and its driver set.
+    """
+    if JOB_VARIABLE in os.environ:
+        of_job = json.loads(os.environ[JOB_VARIABLE]).get("runtime_env", {}).get("env_vars", {})
+        return {"env_vars": {key: value for key, value in QUIET_WORKERS.items() if key not in of_job}}
     root = checkout()
-    if root is None or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # a submitted job has its upload already
+    if root is None:
         return {"env_vars": dict(QUIET_WORKERS)}
     return {
         "working_dir": str(root),

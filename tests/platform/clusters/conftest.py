@@ -59,8 +59,15 @@ class ClusterOnOneMachine:
         )
 
     def start_node(self, ip: str) -> None:
-        """Start a node and wait until it has joined: two that start at once take the same file names."""
-        self.start(ip, f"--address={self.gcs}", f"--node-ip-address={ip}", "--num-cpus=1", "--num-gpus=1")
+        """Start a node with a disk of its own: an upload that two nodes unpack in one folder is lost to one."""
+        self.start(
+            ip,
+            f"--address={self.gcs}",
+            f"--node-ip-address={ip}",
+            f"--temp-dir={self.folder}/{ip}",
+            "--num-cpus=1",
+            "--num-gpus=1",
+        )
         wait_until(lambda: ip in self.living_nodes(), 90, f"node {ip}")
 
     def living_nodes(self) -> list[str]:
@@ -117,7 +124,7 @@ def node_environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def make_cluster(**variables: str) -> ClusterOnOneMachine:
+def new_cluster(**variables: str) -> ClusterOnOneMachine:
     folder = Path(tempfile.mkdtemp(prefix="pf-", dir="/tmp"))  # short: Ray's socket paths must be
     python = node_environment(folder / "env")
     (folder / "token").write_text(TOKEN)
@@ -136,7 +143,7 @@ def make_cluster(**variables: str) -> ClusterOnOneMachine:
     return ClusterOnOneMachine(folder, python, gcs, url, environment)
 
 
-def start_head(cluster: ClusterOnOneMachine, *arguments: str) -> None:
+def begin_head(cluster: ClusterOnOneMachine, *arguments: str) -> None:
     cluster.start(
         "head",
         "--head",
@@ -164,12 +171,27 @@ def wait_until(condition, seconds: float, what: str) -> None:
         time.sleep(0.3)
 
 
+@pytest.fixture(name="wait_until")
+def wait_until_fixture():
+    return wait_until
+
+
+@pytest.fixture
+def make_cluster():
+    return new_cluster
+
+
+@pytest.fixture
+def start_head():
+    return begin_head
+
+
 @pytest.fixture(scope="session")
 def cluster():
     """A head with the drivers' resource, and two nodes with one (faked) GPU each."""
-    cluster = make_cluster()
+    cluster = new_cluster()
     try:
-        start_head(cluster, '--resources={"trial_driver": 100}')
+        begin_head(cluster, '--resources={"trial_driver": 100}')
         for ip in NODE_IPS:
             cluster.start_node(ip)
         yield cluster

@@ -1,0 +1,103 @@
+"""A whole sweep on a head and three nodes: where its trials run, and a node that dies under it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+VICTIM = "127.0.0.4"
+SWEEP = "tests/platform/clusters/tiny/sweep.yaml"
+
+
+def command(cluster, *arguments: str, cwd: Path, **changes: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "paraformer_platform", *arguments],
+        env=cluster.users_environment(COLUMNS="200", **changes),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def results(storage: Path) -> dict[str, object]:
+    """Everything that the table is made of, by trial: test metrics and utterances, without times."""
+    found = {}
+    for folder in (storage / "trials").iterdir():
+        summary = json.loads((folder / "results/summary.json").read_text())
+        metrics = {name: value for name, value in summary["metrics"].items() if not name.startswith("cost/")}
+        with (folder / "results/test.csv").open(newline="") as file:
+            rows = [{**row, "decode_seconds": ""} for row in csv.DictReader(file)]
+        found[folder.name] = (metrics, rows)
+    return found
+
+
+@pytest.fixture
+def one_machine(cluster, repository, tmp_path):
+    """The storage of the same sweep on this machine alone, without the cluster."""
+    storage = tmp_path / "one"
+    storage.mkdir()
+    (tmp_path / "tests").symlink_to(repository / "tests")  # its data folder shall not be the checkout's
+    alone = command(cluster, "sweep", SWEEP, f"--override=storage={storage}", cwd=tmp_path)
+    output, _ = alone.communicate(timeout=150)
+    assert alone.returncode == 0, output
+    return storage
+
+
+class Placement(threading.Thread):
+    """Notes on which nodes trials were seen, and kills one of these nodes while a trial runs there."""
+
+    def __init__(self, cluster, victim: str) -> None:
+        super().__init__(daemon=True)
+        self.cluster, self.victim = cluster, victim
+        self.seen: set[str] = set()
+        self.killed = False
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.5):
+            try:
+                self.look()
+            except OSError:
+                continue
+
+    def look(self) -> None:
+        names = {node["raylet"]["nodeId"]: node["ip"] for node in self.nodes()}
+        actors = json.loads(self.cluster.get("/logical/actors"))["data"]["actors"]
+        for actor in actors.values():
+            if actor["state"] == "ALIVE" and "tune_trial" in json.dumps(actor):
+                self.seen.add(names[actor["address"]["nodeId"]])
+        if len(self.seen) == 4 and not self.killed:
+            os.killpg(self.cluster.processes[self.victim].pid, signal.SIGKILL)
+            self.killed = True
+
+    def nodes(self) -> list[dict]:
+        return json.loads(self.cluster.get("/nodes?view=summary"))["data"]["summary"]
+
+
+def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
+    cluster, one_machine, repository, tmp_path
+):
+    storage = tmp_path / "four"
+    arguments = ("submit", SWEEP, f"--address={cluster.url}", f"--storage={storage}")
+    watch = Placement(cluster, VICTIM)
+    cluster.start_node(VICTIM)
+    watch.start()
+    try:
+        submitted = command(cluster, *arguments, cwd=repository)
+        output, _ = submitted.communicate(timeout=200)
+    finally:
+        watch.over.set()
+        watch.join()
+    assert submitted.returncode == 0, output
+    assert watch.seen > {"127.0.0.2", "127.0.0.3", VICTIM}
+    assert len(watch.seen) == 4  # and the head
+    assert watch.killed
+    assert len(results(storage)) == 6
+    assert results(storage) == results(one_machine)
