@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+BEST_SHARE = 0.25
+"""Trials that count as good ones."""
 LEAST_TRIALS = 8
 """Trials below which a share of importance means nothing."""
 
@@ -35,7 +37,7 @@ def importances(params: pd.DataFrame, values: pd.Series) -> dict[str, float] | N
         study = optuna.create_study(direction="minimize")
         for (_, row), value in zip(params[varying].iterrows(), values, strict=True):
             study.add_trial(_frozen(row, float(value), params[varying]))
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
         found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varying)
     total = sum(found.values())
     return {key: value / total for key, value in found.items()} if total > 0 else None

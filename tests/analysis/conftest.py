@@ -104,11 +104,10 @@ def write_sweep(folder: Path, sweep: SimulatedSweep) -> StoredSweep:
     run_ids = {}
     for trial in lock["trials"]:
         cell = (trial["variant"], trial["seed"])
-        for _ in range(1 + (cell in sweep.duplicates)):
+        for copy in range(1 + (cell in sweep.duplicates)):
             if sweep.states.get(cell) != "missing":
-                run_ids.setdefault(
-                    cell, _write_trial(client, experiment, parent.info.run_id, sweep, trial, corpus)
-                )
+                run_id = _write_trial(client, experiment, parent.info.run_id, sweep, trial, corpus, copy)
+                run_ids.setdefault(cell, run_id)
     client.set_terminated(parent.info.run_id, end_time=START_MS + 10_000_000)
     return StoredSweep(uri, sweep.name, parent.info.run_id, run_ids, lock)
 
@@ -158,7 +157,13 @@ def _corpus(sweep: SimulatedSweep) -> list[dict[str, Any]]:
 
 
 def _write_trial(
-    client: Any, experiment: str, parent: str, sweep: SimulatedSweep, trial: dict[str, Any], corpus: list[Any]
+    client: Any,
+    experiment: str,
+    parent: str,
+    sweep: SimulatedSweep,
+    trial: dict[str, Any],
+    corpus: list[Any],
+    copy: int,
 ) -> str:
     from mlflow.entities import Metric, Param
 
@@ -179,12 +184,15 @@ def _write_trial(
         **({"paraformer.error": "OutOfMemoryError: 3 GiB asked"} if state == "failed" else {}),
     }
     run = client.create_run(
-        experiment, start_time=START_MS + cell[1], run_name=f"{sweep.name}/{cell[0]}/{cell[1]}", tags=tags
+        experiment,
+        start_time=START_MS + cell[1] + 1000 * copy,
+        run_name=f"{sweep.name}/{cell[0]}/{cell[1]}",
+        tags=tags,
     )
     run_id: str = run.info.run_id
     generator = np.random.default_rng([sweep.random_state, *trial["trial_key"].encode()])
     rate = float(np.clip(sweep.variants[cell[0]] + sweep.seed_spread * generator.standard_normal(), 0, 1))
-    table = sweep.results.get(cell) or results_table(corpus, rate, generator)
+    table = sweep.results[cell] if cell in sweep.results else results_table(corpus, rate, generator)
     points = [
         Metric(key, float(value), START_MS + 1000 * step, step)
         for step in range(1, 6)

@@ -1,0 +1,212 @@
+"""The report's files, and the page in a real browser."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from paraformer_analysis.report import report_pair, report_sweep
+
+CHROMIUM = Path("/usr/bin/chromium")
+FILES = {"report.html", "report.md", "table.csv", "table.tex", "numbers.parquet"}
+
+
+@pytest.fixture(scope="module")
+def page(demo_store, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    report_sweep(demo_store.uri, "demo", folder, log=False)
+    return folder / "report.html"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_form_is_written(page):
+    names = set(contents(page.parent))
+    assert names >= FILES
+    for figure in ("forest", "learning_curves", "pareto", "error_types"):
+        assert {f"figures/{figure}.svg", f"figures/{figure}.png"} <= names
+
+
+def test_rebuilding_gives_the_same_bytes(page, demo_store, tmp_path):
+    report_sweep(demo_store.uri, "demo", tmp_path, log=False)
+    assert contents(tmp_path) == contents(page.parent)
+
+
+def test_the_report_is_logged_to_the_parent_run_and_does_not_change_by_it(store_sweep, tmp_path):
+    from mlflow import MlflowClient
+
+    stored = store_sweep()
+    report_sweep(stored.uri, "demo", tmp_path / "one")
+    logged = {file.path for file in MlflowClient(stored.uri).list_artifacts(stored.parent_run_id, "report")}
+    assert {f"report/{name}" for name in FILES} <= logged
+    report_sweep(stored.uri, "demo", tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_numbers_are_unrounded_and_the_same_in_both_files(page):
+    table, numbers = pd.read_csv(page.parent / "table.csv"), pd.read_parquet(page.parent / "numbers.parquet")
+    assert list(table["variant"]) == ["baseline", "no-predictor", "encoder-2", "dim-256"]
+    assert table["difference"].tolist() == pytest.approx(numbers["difference"].tolist(), nan_ok=True)
+
+
+def test_markdown_and_latex_hold_the_table(page):
+    markdown = (page.parent / "report.md").read_text()
+    latex = (page.parent / "table.tex").read_text()
+    assert "| no-predictor | worse |" in markdown
+    assert "![" in markdown
+    assert r"\toprule" in latex
+    assert "no-predictor & worse" in latex
+
+
+def test_a_pair_has_a_segment_test(demo_store, tmp_path):
+    found = report_pair(demo_store.uri, "demo/baseline/11", "demo/no-predictor/11", tmp_path)
+    assert found.table.rows[1].mapsswe.p < 0.001
+    assert "MAPSSWE" in (tmp_path / "report.md").read_text()
+
+
+def test_a_factorial_sweep_has_effects(store_sweep, tmp_path):
+    cells = {f"{depth}-{width}": (depth, width) for depth in (2, 4) for width in (64, 128)}
+    stored = store_sweep(
+        variants={name: 0.1 + 0.1 * (depth == 2) for name, (depth, _) in cells.items()},
+        changes={
+            name: {"model.depth": depth, "model.width": width} for name, (depth, width) in cells.items()
+        },
+        lock={
+            "method": "grid",
+            "baseline": "4-128",
+            "factors": {"model.depth": [2, 4], "model.width": [64, 128]},
+        },
+    )
+    found = report_sweep(stored.uri, "demo", tmp_path, log=False)
+    depth = found.effects.of("model.depth")[0]
+    assert depth.level == "2"
+    assert 3 < depth.estimate < 7  # half of ten points
+    assert {"figures/main_effects.png", "figures/interactions.png"} <= set(contents(tmp_path))
+
+
+def test_a_search_has_importances(store_sweep, tmp_path):
+    rates = {f"trial-{number}": 0.05 + 0.02 * number for number in range(20)}
+    changes = {
+        name: {"training.learning_rate": 1e-4 * (number + 1), "training.seed_of_nothing": number * 7 % 20}
+        for number, name in enumerate(rates)
+    }
+    stored = store_sweep(
+        variants=rates, changes=changes, seeds=(1,), lock={"method": "bayes", "baseline": None}
+    )
+    report_sweep(stored.uri, "demo", tmp_path, log=False)
+    markdown = (tmp_path / "report.md").read_text()
+    shares = {
+        line.split("`")[1]: int(line.split(": ")[1].split()[0])
+        for line in markdown.splitlines()
+        if line.endswith(" %") and line.startswith("- `")
+    }
+    assert shares["training.learning_rate"] > shares["training.seed_of_nothing"]
+    assert "Train it again from fresh seeds" in markdown
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is missing: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 1100), ("light", 390)])
+def test_the_page_opens_offline_without_complaint(browser, page, scheme, width):
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said, asked = [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(page.as_uri())
+    outside = [url for url in asked if not url.startswith(("file:", "data:"))]
+    assert (said, outside) == ([], [])
+    assert tab.locator("figure svg").count() == 4
+    assert all(
+        box["width"] > 200 for box in (figure.bounding_box() for figure in tab.locator("figure svg").all())
+    )
+    assert tab.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
+    tab.close()
+
+
+@pytest.mark.browser
+def test_tables_sort_both_ways_and_keep_the_unknown_last(browser, page):
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    head = tab.locator("#main thead button", has_text="difference")
+
+    def order():
+        return tab.locator("#main tbody th").all_inner_texts()
+
+    numbers = pd.read_csv(page.parent / "table.csv").set_index("variant")["difference"].dropna().sort_values()
+    head.click()
+    assert order() == [*numbers.index, "baseline"]
+    head.click()
+    assert order() == [*numbers.index[::-1], "baseline"]
+    tab.close()
+
+
+@pytest.mark.browser
+def test_colours_follow_the_scheme(browser, page):
+    def paper(scheme):
+        tab = browser.new_page(color_scheme=scheme)
+        tab.goto(page.as_uri())
+        colours = tab.evaluate(
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('figure text')).fill]"
+        )
+        tab.close()
+        return colours
+
+    light, dark = paper("light"), paper("dark")
+    assert light[0] != dark[0]
+    assert light[1] != dark[1]
+
+
+def test_the_command_prints_the_table_and_the_numbers(demo_store, tmp_path):
+    import typer
+    from typer.testing import CliRunner
+
+    from paraformer_platform.cli.report import report
+
+    app = typer.Typer()
+    app.command()(report)
+    common = ["--tracking-uri", demo_store.uri, "--out", str(tmp_path), "--no-log"]
+    shown = CliRunner().invoke(app, ["demo", *common])
+    assert shown.exit_code == 0
+    assert "no-predictor" in shown.stdout
+    told = json.loads(CliRunner().invoke(app, ["demo", *common, "--json"]).stdout)
+    assert [row["verdict"] for row in told["rows"]][:2] == ["baseline", "worse"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name one sweep"),
+        (["demo", "--compare", "a", "b"], "and not both"),
+        (["nothing"], "no sweep named 'nothing'"),
+    ],
+)
+def test_the_command_refuses_in_one_sentence(demo_store, tmp_path, arguments, message):
+    import typer
+    from typer.testing import CliRunner
+
+    from paraformer_platform.cli.report import report
+
+    app = typer.Typer()
+    app.command()(report)
+    uri = ["--tracking-uri", demo_store.uri, "--out", str(tmp_path / "out")]
+    shown = CliRunner().invoke(app, [*arguments, *uri])
+    assert shown.exit_code == 2
+    assert message in shown.stderr
+    assert not (tmp_path / "out").exists()

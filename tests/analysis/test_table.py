@@ -1,0 +1,127 @@
+"""The table of simulated sweeps: its verdicts are right because the truth is known."""
+
+import jiwer
+import pytest
+
+from paraformer_analysis.errors import AnalysisError
+from paraformer_analysis.records import read_sweep
+from paraformer_analysis.store import TrackingStore
+from paraformer_analysis.table import build_table
+from paraformer_analysis.verdicts import Verdict, answer, judge
+
+
+def table_of(stored):
+    return build_table(read_sweep(TrackingStore(stored.uri), stored.name))
+
+
+def verdicts(table):
+    return {row.variant: row.verdict for row in table.rows}
+
+
+def test_verdicts_of_known_truths(demo_store):
+    found = verdicts(table_of(demo_store))
+    assert found["baseline"] is Verdict.BASELINE
+    assert found["no-predictor"] is Verdict.WORSE
+    assert found["encoder-2"] is Verdict.EQUIVALENT
+    assert found["dim-256"] in (Verdict.INCONCLUSIVE, Verdict.EQUIVALENT)
+
+
+def test_rates_are_corpus_rates_as_jiwer_counts_them(demo_store):
+    records = read_sweep(TrackingStore(demo_store.uri), "demo")
+    row = build_table(records).rows[0]
+    trials = records.utterances[records.utterances["variant"] == "baseline"].groupby("seed")
+    rates = [jiwer.wer(list(part["reference"]), list(part["hypothesis"])) for _, part in trials]
+    assert row.rate.value == pytest.approx(sum(rates) / 3)
+
+
+def test_the_difference_is_that_of_the_rates(demo_store):
+    baseline, *others = table_of(demo_store).rows
+    for row in others:
+        assert row.difference.value == pytest.approx(row.rate.value - baseline.rate.value)
+
+
+def test_a_better_variant_is_called_better(store_sweep):
+    table = table_of(store_sweep(variants={"baseline": 0.3, "deep": 0.08}, utterances=150, speakers=15))
+    assert verdicts(table)["deep"] is Verdict.BETTER
+    assert "Better: deep by " in answer(table)
+
+
+def test_characters_are_tested_when_the_sweep_asks_for_cer(store_sweep):
+    stored = store_sweep(lock={"metric": {"name": "test/cer", "goal": "minimize"}})
+    table = table_of(stored)
+    assert table.unit == "character"
+    assert table.rows[0].rate.value == pytest.approx(table.details.loc["baseline", "cer"])
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_with_few_seeds_the_answer_says_what_it_cannot_tell(store_sweep, seeds):
+    table = table_of(store_sweep(variants={"baseline": 0.1, "small": 0.3}, seeds=seeds))
+    assert not table.seed_spread_known
+    assert "With fewer than three seeds the spread over seeds cannot be estimated" in answer(table)
+    assert (table.rows[1].mapsswe is not None) == (len(seeds) == 1)
+
+
+def test_a_failed_baseline_leaves_rows_untested_and_says_so(store_sweep):
+    states = {("baseline", seed): "failed" for seed in (11, 22, 33)}
+    table = table_of(store_sweep(variants={"baseline": 0.1, "small": 0.2}, states=states))
+    assert verdicts(table) == {"baseline": Verdict.BASELINE, "small": Verdict.UNTESTED}
+    assert answer(table).startswith("No answer yet: the baseline has no finished trial")
+
+
+def test_without_a_declared_baseline_nothing_is_tested(store_sweep):
+    table = table_of(store_sweep(variants={"a": 0.1, "b": 0.2}, lock={"baseline": None}))
+    assert table.baseline is None
+    assert all(row.p != row.p for row in table.rows)  # NaN
+    assert answer(table).startswith("The sweep declares no baseline, so nothing is tested. The lowest")
+
+
+def test_only_shared_seeds_are_paired(store_sweep):
+    table = table_of(store_sweep(states={("baseline", 33): "failed"}))
+    assert {row.difference.seeds for row in table.rows if row.difference} == {2}
+    assert any("shares 2 of its 3 seeds" in deviation.what for deviation in table.deviations)
+
+
+def test_empty_references_count_their_insertions_and_are_named(store_sweep):
+    table = table_of(store_sweep(empty_references=3))
+    assert any("3 empty references" in deviation.what for deviation in table.deviations)
+
+
+def test_only_empty_references_are_refused(store_sweep):
+    with pytest.raises(AnalysisError, match="all 5 test references are empty"):
+        table_of(store_sweep(utterances=5, empty_references=5))
+
+
+def test_too_few_speakers_are_not_resampled(store_sweep):
+    table = table_of(store_sweep(speakers=3))
+    assert table.scores.block_kind == "utterance"
+    assert any("holds 3 speakers, too few" in deviation.what for deviation in table.deviations)
+
+
+def test_enough_speakers_are_resampled_whole(demo_store):
+    scores = table_of(demo_store).scores
+    assert (scores.block_kind, scores.blocks.max() + 1) == ("speaker", 20)
+
+
+def test_trials_scored_on_other_references_are_refused(store_sweep):
+    header = (
+        "id,speaker,reference,hypothesis,words,word_substitutions,word_deletions,word_insertions,"
+        "characters,char_substitutions,char_deletions,char_insertions"
+    )
+    other = f"{header}\nutt0000,speaker00,one,one,1,0,0,0,3,0,0,0\n"
+    with pytest.raises(AnalysisError, match="references of different length"):
+        table_of(store_sweep(results={("dim-256", 11): other}))
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "p_equivalent", "expected"),
+    [
+        (0.1, 0.01, None, Verdict.WORSE),
+        (-0.1, 0.01, None, Verdict.BETTER),
+        (0.1, 0.2, 0.01, Verdict.EQUIVALENT),
+        (0.1, 0.2, 0.2, Verdict.INCONCLUSIVE),
+        (0.1, 0.2, None, Verdict.INCONCLUSIVE),
+        (0.1, 0.05, None, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_judgement(difference, p, p_equivalent, expected):
+    assert judge(difference, p, p_equivalent, 0.05) is expected
