@@ -40,9 +40,10 @@ def assess(
     utterances = read_manifest(manifest or Path(config.data.folder) / config.data.test)
     check_vocabulary(utterances, frontend.tokenizer)
     evaluator = Evaluator(build_model(loaded).to(device), frontend, config, device)
-    decoded = evaluator.decode(utterances, oracle=True)
+    dataset = frontend.dataset(utterances)
+    decoded = evaluator.decode(dataset, oracle=True)
     shift = frontend.extractor.config.frame_shift_seconds
-    seconds = [frames * shift for frames in frontend.dataset(utterances).frames()]
+    seconds = [frames * shift for frames in dataset.frames()]
     rows = result_rows(utterances, decoded, seconds)
     if output is not None:
         write_rows(output, rows)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from paraformer.dataset import Batch
+from paraformer.dataset import Batch, SpeechDataset
 from paraformer.decoding import decode
 from paraformer.losses import TrainingObjective
-from paraformer.manifest import Utterance
 from paraformer.model import Paraformer
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.training.batches import evaluation_batches
@@ -54,36 +53,35 @@ class Evaluator:
     rank: int = 0
     world_size: int = 1
 
-    def decode(self, utterances: list[Utterance], *, oracle: bool = False) -> list[Decoded]:
-        """Decode recordings; results come in the order of the utterances.
+    def decode(self, dataset: SpeechDataset, *, oracle: bool = False) -> list[Decoded]:
+        """Decode recordings; results come in their order.
 
         Args:
-            utterances: What to decode.
+            dataset: What to decode.
             oracle: Decode once more with the true lengths.
         """
-        references = {utterance.id: utterance.text for utterance in utterances}
+        references = {utterance.id: utterance.text for utterance in dataset.utterances}
         mine = [
             row
-            for batch in self._batches(utterances)
+            for batch in self._batches(dataset)
             for row in self._decode_batch(batch, references, oracle=oracle)
         ]
         found = {row.id: row for row in gathered(mine, self.world_size)}
-        return [found[utterance.id] for utterance in utterances]
+        return [found[utterance.id] for utterance in dataset.utterances]
 
     @torch.no_grad()
-    def losses(self, utterances: list[Utterance]) -> dict[str, float]:
+    def losses(self, dataset: SpeechDataset) -> dict[str, float]:
         """Losses and token accuracy with known transcripts, by the names dev/loss and so on."""
         objective = TrainingObjective(self.model, self.config.model.loss).eval()
         meter = TokenMeter(self.device, self.world_size)
-        for batch in self._batches(utterances):
+        for batch in self._batches(dataset):
             with autocast(self.config.training.precision, self.device):
                 output = objective(batch)
             tokens = batch.token_lens.sum()
             meter.add(token_sums(output, tokens), tokens)
         return dict(meter.means("dev"))
 
-    def _batches(self, utterances: list[Utterance]) -> Iterator[Batch]:
-        dataset = self.frontend.dataset(utterances)
+    def _batches(self, dataset: SpeechDataset) -> Iterator[Batch]:
         size = self.config.decoding.batch_size
         for batch in evaluation_batches(dataset, size, self.rank, self.world_size):
             yield batch.to(self.device)
@@ -128,19 +126,17 @@ class Evaluator:
         return [hypothesis.tokens for hypothesis in found]
 
 
-def error_rates(rows: list[Decoded], prefix: str) -> dict[str, float]:
-    """Corpus rates of words and characters, of CTC and with known lengths too where those were decoded."""
-    rates = _rates([(row.reference, row.hypothesis) for row in rows], prefix)
-    ctc = [(row.reference, row.ctc_hypothesis) for row in rows if row.ctc_hypothesis is not None]
-    oracle = [(row.reference, row.oracle_hypothesis) for row in rows if row.oracle_hypothesis is not None]
-    rates |= _rates(ctc, f"{prefix}/ctc") if ctc else {}
-    rates |= _rates(oracle, f"{prefix}/oracle_length") if oracle else {}
-    return rates
-
-
-def _rates(pairs: list[tuple[str, str]], prefix: str) -> dict[str, float]:
-    joint = "/" if "/" not in prefix else "_"
-    return {
-        f"{prefix}{joint}wer": error_rate(count_words(*pair) for pair in pairs),
-        f"{prefix}{joint}cer": error_rate(count_characters(*pair) for pair in pairs),
+def error_rates(rows: list[Decoded], name: str) -> dict[str, float]:
+    """Corpus rates: test/wer and test/cer, and where decoded test/ctc_wer, test/oracle_length_wer and so on."""
+    kinds: dict[str, list[tuple[str, str | None]]] = {
+        "": [(row.reference, row.hypothesis) for row in rows],
+        "ctc_": [(row.reference, row.ctc_hypothesis) for row in rows],
+        "oracle_length_": [(row.reference, row.oracle_hypothesis) for row in rows],
     }
+    rates: dict[str, float] = {}
+    for kind, pairs in kinds.items():
+        known = [(said, heard) for said, heard in pairs if heard is not None]
+        if known:
+            rates[f"{name}/{kind}wer"] = error_rate(count_words(*pair) for pair in known)
+            rates[f"{name}/{kind}cer"] = error_rate(count_characters(*pair) for pair in known)
+    return rates

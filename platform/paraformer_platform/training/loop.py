@@ -13,12 +13,10 @@ training computes exactly what an uninterrupted one would. The test set is decod
 
 import hashlib
 import json
-import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,26 +29,23 @@ from paraformer_platform.training import journal as events
 from paraformer_platform.training.batches import TrainingBatches
 from paraformer_platform.training.checkpoint import (
     Checkpoint,
-    average_weights,
     copied_weights,
     load_checkpoint,
     new_model,
-    save_checkpoint,
 )
 from paraformer_platform.training.cost import PeakMemory, count_parameters, flops_per_second_of_speech
 from paraformer_platform.training.evaluation import Evaluator, error_rates
 from paraformer_platform.training.fitting import Fitting
 from paraformer_platform.training.gang import device_of_rank, wait_for_all
 from paraformer_platform.training.journal import Journal
+from paraformer_platform.training.log import epoch_line, log_file, logger
 from paraformer_platform.training.meter import TokenMeter
 from paraformer_platform.training.precision import allow_tf32
 from paraformer_platform.training.preparation import Preparation, prepare
-from paraformer_platform.training.ranking import Ranking
 from paraformer_platform.training.reporter import Reporter
 from paraformer_platform.training.results import result_rows, totals, write_rows
+from paraformer_platform.training.shelf import Shelf
 from paraformer_platform.training.trial_folder import TrialFolder, write_text
-
-logger = logging.getLogger("paraformer_platform.training")
 
 StepListener = Callable[[int, int], None]
 """Is told how many optimiser steps are done, and of how many."""
@@ -107,7 +102,7 @@ def train(
         return TrialResult(key, events.COMPLETED, stored, place.path)
     if reporter.rank == 0:
         place.claim(preparation.identity, config)
-    with _log_file(place, reporter):
+    with log_file(place.log if reporter.rank == 0 else None):
         return _Training(config, place, reporter, preparation, on_step).run()
 
 
@@ -139,7 +134,10 @@ class _Training:
         torch.manual_seed(config.training.seed)
         self._model = new_model(config).to(self._device)
         self._fitting = Fitting(self._model, config, self._total_steps, self._device, self._world_size)
-        self._ranking = Ranking(config.training.average_checkpoints)
+        self._dev = self._frontend.dataset(self._corpus.dev)
+        ranks = (reporter.rank, reporter.world_size)
+        self._evaluator = Evaluator(self._model, self._frontend, config, self._device, *ranks)
+        self._shelf = Shelf(place, config.training.average_checkpoints)
         self._epoch = 0
         self._seconds = 0.0
         self._metrics: Metrics = {}
@@ -180,7 +178,7 @@ class _Training:
 
     def _finished(self) -> bool:
         patience = self._config.training.early_stop_patience
-        waited = self._ranking.epochs_without_progress()
+        waited = self._shelf.ranking.epochs_without_progress()
         return self._epoch >= self._config.training.num_epochs or (
             patience is not None and waited >= patience
         )
@@ -189,13 +187,13 @@ class _Training:
         begun = time.perf_counter()
         measured = self._fit_epoch()
         self._epoch += 1
-        measured |= self._evaluator().losses(self._corpus.dev)
+        measured |= self._evaluator.losses(self._dev)
         _require_finite(measured, self._epoch)  # a model of NaNs cannot be decoded
-        measured |= error_rates(self._evaluator().decode(self._corpus.dev), "dev")
-        self._ranking.add(self._epoch, measured[self._config.training.selection])
+        measured |= error_rates(self._evaluator.decode(self._dev), "dev")
+        self._shelf.ranking.add(self._epoch, measured[self._config.training.selection])
         self._seconds += time.perf_counter() - begun
         self._keep(measured)
-        logger.info("%s", _line(self._epoch, self._config.training.num_epochs, measured))
+        logger.info("%s", epoch_line(self._epoch, self._config.training.num_epochs, measured))
         return measured
 
     def _fit_epoch(self) -> Metrics:
@@ -220,19 +218,10 @@ class _Training:
         """Write an epoch: journal first, since a resume cuts off what its checkpoint does not know."""
         if self._journal is None:
             return
-        weights = copied_weights(self._model)
-        if self._epoch in self._ranking.best:
-            save_checkpoint(self._epoch_file(self._epoch), self._checkpoint(weights))
-        if self._epoch == self._ranking.best[0]:
-            save_checkpoint(self._place.best_checkpoint, self._checkpoint(weights))
+        checkpoint = Checkpoint(self._config, self._frontend.to_state(), copied_weights(self._model))
+        self._shelf.keep_if_good(self._epoch, checkpoint)
         self._journal.metrics(self._fitting.steps, self._epoch, measured)
-        save_checkpoint(self._place.last_checkpoint, self._checkpoint(weights, going_on=True))
-        self._drop_beaten()
-
-    def _checkpoint(self, weights: dict[str, torch.Tensor], *, going_on: bool = False) -> Checkpoint:
-        return Checkpoint(
-            self._config, self._frontend.to_state(), weights, self._state() if going_on else None
-        )
+        self._shelf.keep_last(replace(checkpoint, training=self._state()))
 
     def _state(self) -> dict[str, object]:
         assert self._journal is not None
@@ -240,7 +229,7 @@ class _Training:
             "epoch": self._epoch,
             "seconds": self._seconds,
             "journal_size": self._journal.size,
-            "ranking": self._ranking.to_state(),
+            "ranking": self._shelf.ranking.to_state(),
             "fitting": self._fitting.to_state(),
         }
 
@@ -249,26 +238,17 @@ class _Training:
         assert state is not None, "last.pt holds the state of its training"
         self._model.load_state_dict(checkpoint.weights)
         self._fitting.load_state(state["fitting"])
-        self._ranking.load_state(state["ranking"])
+        self._shelf.ranking.load_state(state["ranking"])
         self._epoch, self._seconds = state["epoch"], state["seconds"]
         if self._journal is not None:
             self._journal.cut_back(state["journal_size"])
 
-    def _epoch_file(self, epoch: int) -> Path:
-        return self._place.checkpoints / f"epoch-{epoch:04d}.pt"
-
-    def _drop_beaten(self) -> None:
-        kept = {self._epoch_file(epoch) for epoch in self._ranking.best}
-        for path in self._place.checkpoints.glob("epoch-*.pt"):
-            if path not in kept:
-                path.unlink()
-
     def _test(self) -> Metrics:
         """Take the best weights, decode the test set, write everything that is final."""
         self._take_best()
-        evaluator = self._evaluator()
-        decoded = evaluator.decode(self._corpus.test, oracle=True)
-        heard = [frames * self._shift for frames in self._frontend.dataset(self._corpus.test).frames()]
+        dataset = self._frontend.dataset(self._corpus.test)
+        decoded = self._evaluator.decode(dataset, oracle=True)
+        heard = [frames * self._shift for frames in dataset.frames()]
         rows = result_rows(self._corpus.test, decoded, heard)
         metrics = totals(rows, decoded) | self._costs(sum(row.decode_seconds for row in decoded), sum(heard))
         if self._journal is not None:
@@ -279,11 +259,8 @@ class _Training:
         return metrics
 
     def _take_best(self) -> None:
-        best = [self._epoch_file(epoch) for epoch in self._ranking.best]
-        if self._writes and len(best) > 1:
-            weights = average_weights([load_checkpoint(path).weights for path in best])
-            save_checkpoint(self._place.best_checkpoint, self._checkpoint(weights))
-            logger.info("averaged the weights of epochs %s", sorted(self._ranking.best))
+        if self._writes:
+            self._shelf.settle()
         wait_for_all(self._world_size)
         self._model.load_state_dict(load_checkpoint(self._place.best_checkpoint).weights)
 
@@ -306,10 +283,6 @@ class _Training:
     @property
     def _shift(self) -> float:
         return self._frontend.extractor.config.frame_shift_seconds
-
-    def _evaluator(self) -> Evaluator:
-        ranks = (self._reporter.rank, self._world_size)
-        return Evaluator(self._model, self._frontend, self._config, self._device, *ranks)
 
     def _note(self, state: str, **details: object) -> None:
         if self._journal is not None:
@@ -339,30 +312,3 @@ def _require_finite(metrics: Metrics, epoch: int) -> None:
             f"training broke down in epoch {epoch} ({', '.join(wrong)}); try a lower "
             "training.learning_rate, more training.warmup_steps, or training.precision=fp32"
         )
-
-
-def _line(epoch: int, epochs: int, metrics: Metrics) -> str:
-    return (
-        f"epoch {epoch}/{epochs}  loss {metrics['train/loss']:.3f}  "
-        f"token accuracy {100 * metrics['train/token_accuracy']:.1f} %  "
-        f"dev WER {100 * metrics['dev/wer']:.2f} %  dev CER {100 * metrics['dev/cer']:.2f} %"
-    )
-
-
-@contextmanager
-def _log_file(place: TrialFolder, reporter: Reporter) -> Iterator[None]:
-    """Write the training's messages to its own file as well."""
-    if reporter.rank != 0:
-        yield
-        return
-    handler = logging.FileHandler(place.log, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
-    logger.addHandler(handler)
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-        handler.close()

@@ -1,0 +1,37 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from paraformer_platform.config.schema import ExperimentConfig
+from paraformer_platform.training.checkpoint import new_model
+from paraformer_platform.training.cost import PeakMemory, count_parameters, flops_per_second_of_speech
+
+
+def test_parameters() -> None:
+    assert count_parameters(nn.Linear(3, 4)) == 16
+
+
+def test_operations_are_per_second_of_speech(config: ExperimentConfig) -> None:
+    """So twice the speech costs the same a second, and a second encoder layer its matrix products more."""
+    features = torch.randn(200, 80, generator=torch.Generator().manual_seed(0))
+    model = new_model(config).eval()
+    one = flops_per_second_of_speech(model, [features], 0.01)
+    assert flops_per_second_of_speech(model, [features, features], 0.01) == pytest.approx(one)
+    deeper = replace(config, model=replace(config.model, encoder=replace(config.model.encoder, num_layers=2)))
+    more = flops_per_second_of_speech(new_model(deeper).eval(), [features], 0.01) - one
+    # 25 frames a second; four projections of 32 × 32, two of 32 × 64; a product and a sum each.
+    projections = 25 * 2 * (4 * 32 * 32 + 2 * 32 * 64)
+    assert projections <= more < 2 * projections
+
+
+def test_peak_memory_begins_anew() -> None:
+    """Also in a process that held more before."""
+    before = torch.ones(50_000_000)
+    del before
+    memory = PeakMemory(torch.device("cpu"))
+    start = memory.megabytes()
+    held = torch.ones(30_000_000)
+    assert 100 < memory.megabytes() - start < 190
+    del held
