@@ -1,6 +1,7 @@
 # make demo   set up, then the main job: synthesise speech, sweep, report
 # make test   set up, then make check and every test
 # make check  linters, types, import rules
+# make test-slow  the tests that take minutes each
 # make bench  measured ratios, written to benchmarks/results/
 
 PYTHON ?= python3.11
@@ -8,14 +9,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test test-slow check bench clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt benchmarks/reference.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; name a Python 3.11 with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[speech,export,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement benchmarks/reference.txt
 	@touch $@
 
 demo: setup
@@ -29,7 +31,17 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+bench: setup
+	$(BIN)/python benchmarks/cif.py
+	$(BIN)/python benchmarks/local_attention.py
+	$(BIN)/python benchmarks/autoregressive.py
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
