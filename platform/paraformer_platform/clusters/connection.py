@@ -16,6 +16,7 @@ from paraformer_platform.clusters.authentication import (
     token_source,
     use_token_if_any,
 )
+from paraformer_platform.clusters.growth import nodes_to_come
 from paraformer_platform.clusters.preflight import Node, nodes_from_ray
 from paraformer_platform.clusters.runtime_env import cluster_runtime_env, export_to_local_workers
 from paraformer_platform.errors import ClusterError
@@ -26,6 +27,8 @@ OBJECT_STORE_BYTES = 256 * 1024**2
 """Trials hand over a few numbers; Ray's default would take a third of the memory."""
 NOTHING = logging.CRITICAL + 1
 """Log level for Ray in the driver: a trial's faults are in its ledger entry, the live table stays whole."""
+TRIAL_DRIVER = "trial_driver"
+"""Resource that cluster.yaml gives to machines which are not taken away, as spot machines are."""
 LOCAL = (None, "", "local")
 
 
@@ -76,13 +79,15 @@ class Connection:
 
         return nodes_from_ray(ray.nodes())
 
-    def may_grow(self) -> bool:
-        """Tell whether an autoscaler may add nodes that are not there yet."""
-        from ray.experimental.internal_kv import _internal_kv_get
+    def capacity(self) -> list[Node]:
+        """Return the living nodes, and those that an autoscaler may add."""
+        return self.nodes() if self.is_local else [*self.nodes(), *nodes_to_come()]
 
-        return not self.is_local and bool(
-            _internal_kv_get("__autoscaling_config") or _internal_kv_get("__autoscaling_status")
-        )
+    def driver_resources(self) -> dict[str, float]:
+        """Return what keeps the driver of a gang off spot machines, on a cluster that says so."""
+        import ray
+
+        return {TRIAL_DRIVER: 1.0} if ray.cluster_resources().get(TRIAL_DRIVER) else {}
 
     def _start(self) -> None:
         export_to_local_workers()

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM in the driver: first a request, then an end.
+"""Ctrl-C in the driver is first a request, then an end; SIGTERM and SIGHUP are an end.
 
-While trials run, the first signal calls ``on_first`` (admit no more, ask trials to stop at their next
-epoch) and starts a clock; a second signal, or the clock, raises KeyboardInterrupt in the main thread.
+While trials run, the first Ctrl-C calls ``on_first`` (admit no more, ask trials to stop at their next
+epoch) and starts a clock; a second one, or the clock, raises KeyboardInterrupt in the main thread.
 Outside of that a signal raises at once, and while things are being put away further signals change nothing.
 """
 
@@ -62,7 +62,7 @@ class Interrupts:
         self.received = True
         if self._closing:
             return
-        if first and self._on_first is not None:
+        if first and self._on_first is not None and number == signal.SIGINT:
             self._start_clock()
             self._on_first()
             return

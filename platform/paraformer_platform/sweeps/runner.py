@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 INTERRUPTED = "interrupted"
 RAY_TRAIN = "ray_train"
 IN_TRIAL = "in_trial"
-DRIVER_CPUS = 0.01
-"""What Tune reserves for a trial whose work is done by Ray Train workers; these reserve their own."""
+GANG_DRIVER = {"cpu": 0, "gpu": 0, "memory": 1e6}
+"""What Tune reserves for a trial whose work is done by Ray Train workers, which reserve their own: no CPU, or
+two workers would not fit on two CPUs; and a megabyte, since nothing at all cannot be reserved."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +242,9 @@ class _Driver:
             self._task,
             gang_training(self._train, request) if gang else self._train,
             listener=self,
-            cpus=DRIVER_CPUS if gang else request.cpus_per_worker,
-            gpus=0 if gang else request.gpus_per_worker,
+            resources=dict(GANG_DRIVER)
+            if gang
+            else {"cpu": request.cpus_per_worker, "gpu": request.gpus_per_worker},
             max_concurrent=max_concurrent,
             folder=job.folder,
             scheduler=job.scheduler() if job.scheduler else None,

@@ -212,8 +212,7 @@ def run_trials(
     train: TrainFunction,
     *,
     listener: Listener,
-    cpus: float,
-    gpus: float,
+    resources: Mapping[str, float],
     max_concurrent: int | None,
     folder: Path,
     scheduler: TrialScheduler | None = None,
@@ -225,8 +224,7 @@ def run_trials(
         task_for: Turns a trial of the queue into a worker's task.
         train: What a trial does, in a worker.
         listener: Told of starts, reports and ends, in this process.
-        cpus: CPUs that Tune reserves per trial.
-        gpus: GPUs that Tune reserves per trial.
+        resources: What Tune reserves per trial: cpu, gpu, memory in bytes.
         max_concurrent: Most trials at once; None for as many as fit.
         folder: Where Tune may write.
         scheduler: Judges running trials; None lets all run to their end.
@@ -235,7 +233,7 @@ def run_trials(
         os.environ.setdefault(key, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     worker_errors: dict[str, str] = {}
-    trainable = tune.with_resources(tune.with_parameters(tune_trial, train=train), {"cpu": cpus, "gpu": gpus})
+    trainable = tune.with_resources(tune.with_parameters(tune_trial, train=train), dict(resources))
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
