@@ -127,7 +127,7 @@ class Evaluator:
 
 
 def error_rates(rows: list[Decoded], name: str) -> dict[str, float]:
-    """Corpus rates: test/wer and test/cer, and where decoded test/ctc_wer, test/oracle_length_wer and so on."""
+    """Corpus rates: test/wer, test/cer and, where decoded, test/ctc_wer, test/oracle_length_wer and so on."""
     kinds: dict[str, list[tuple[str, str | None]]] = {
         "": [(row.reference, row.hypothesis) for row in rows],
         "ctc_": [(row.reference, row.ctc_hypothesis) for row in rows],
