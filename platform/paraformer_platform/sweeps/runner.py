@@ -223,15 +223,17 @@ class _Driver:
         job = self._job
         with Connection(job.address) as connection:
             self._interrupts.install()
-            nodes = connection.nodes()
-            if not connection.may_grow():
-                check_request(job.request, nodes)
-            at_once = min(gangs_at_once(job.request, nodes) or 1, job.max_concurrent or 10**6)
+            nodes = connection.capacity()
+            check_request(job.request, nodes)
+            at_once = min(gangs_at_once(job.request, nodes), job.max_concurrent or 10**6)
             self._progress.concurrency = at_once
             self._interrupts.ask_first(self._ask_trials_to_stop)
-            self._run_trials(at_once if job.execution == RAY_TRAIN else job.max_concurrent)
+            self._run_trials(
+                at_once if job.execution == RAY_TRAIN else job.max_concurrent,
+                gang_driver={**GANG_DRIVER, **connection.driver_resources()},
+            )
 
-    def _run_trials(self, max_concurrent: int | None) -> None:
+    def _run_trials(self, max_concurrent: int | None, gang_driver: Mapping[str, float]) -> None:
         from paraformer_platform.sweeps.runner_gang import gang_training
         from paraformer_platform.sweeps.runner_tune import run_trials
 
@@ -242,7 +244,7 @@ class _Driver:
             self._task,
             gang_training(self._train, request) if gang else self._train,
             listener=self,
-            resources=dict(GANG_DRIVER)
+            resources=gang_driver
             if gang
             else {"cpu": request.cpus_per_worker, "gpu": request.gpus_per_worker},
             max_concurrent=max_concurrent,

@@ -59,7 +59,7 @@ class ClusterOnOneMachine:
         )
 
     def start_node(self, ip: str) -> None:
-        """Start a node with a disk of its own: an upload that two nodes unpack in one folder is lost to one."""
+        """Start a node with a disk of its own: in a shared one, unpacking an upload deletes the other's."""
         self.start(
             ip,
             f"--address={self.gcs}",
@@ -154,7 +154,7 @@ def begin_head(cluster: ClusterOnOneMachine, *arguments: str) -> None:
         "--num-cpus=1",
         *arguments,
     )
-    wait_until(lambda: has_job_server(cluster), 90, "the head's job server")
+    wait_until(lambda: has_job_server(cluster), 120, f"the head's job server ({cluster.folder}/head.log)")
 
 
 def has_job_server(cluster: ClusterOnOneMachine) -> bool:
