@@ -2,7 +2,7 @@
 
     python benchmarks/report.py
 
-The sweep is written into an MLflow store as the platform writes it, then `report_sweep` is run in a process of
+The sweep is written into an MLflow store as the platform writes it, then `report_sweep` runs in a process of
 its own with 10 000 bootstrap replicates. Time and peak memory are that process's, from its first import on.
 """
 
@@ -30,8 +30,9 @@ def main() -> None:
         uri = write_store(Path(folder))
         by_speaker = measure(uri, "by-speaker", Path(folder) / "one")
         by_utterance = measure(uri, "by-utterance", Path(folder) / "two")
+    size = f"{VARIANTS} variants x {len(SEEDS)} seeds x {UTTERANCES} utterances"
     results = {
-        "sweep": f"{VARIANTS} variants x {len(SEEDS)} seeds x {UTTERANCES} utterances, {REPLICATES} replicates",
+        "sweep": f"{size}, {REPLICATES} replicates",
         "limit": {"seconds": LIMIT_SECONDS, "megabytes": LIMIT_MB},
         "speakers_resampled": by_speaker,
         "utterances_resampled": by_utterance,
@@ -57,7 +58,7 @@ def make_one(uri: str, sweep: str, out: Path) -> None:
 
 
 def write_store(folder: Path) -> str:
-    """Write two sweeps that share their trials: one to resample speakers, one to resample utterances."""
+    """Write two sweeps that share their trials: one resamples speakers, the other utterances."""
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{folder / 'mlflow.db'}"
@@ -114,7 +115,7 @@ def write_trial(
 
 
 def results_table(references: list[Any], rate: float, generator: np.random.Generator) -> str:
-    """Replace words by one that is no digit, so that the number of substitutions is known without aligning."""
+    """Replace words by one that is no digit: the number of substitutions is known without aligning."""
     wrong = [generator.random(len(words)) < rate for words in references]
     lengths = np.array([len(words) for words in references])
     characters = np.array([len(" ".join(words)) for words in references])

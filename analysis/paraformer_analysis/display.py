@@ -15,8 +15,8 @@ NOTHING = "–"
 MARK = " †"
 FEW_SEEDS = (
     "† Fewer than three seeds shared with the baseline: the spread over seeds cannot be "
-    "estimated, so interval and verdict tell about these trained networks only, and would be less sure for the "
-    "way of training them."
+    "estimated, so interval and verdict tell about these trained networks only, and would be less sure for "
+    "the way of training them."
 )
 T = TypeVar("T")
 
@@ -170,7 +170,8 @@ def power_grid(table: AblationTable) -> Grid:
     note = (
         "Detectable: the smallest true difference, in points, that a comparison like this finds with "
         f"probability {table.options.power:g} at level {table.options.alpha:g}. More seeds: how many "
-        "further seeds would probably settle a row, if the difference is what it seems to be, the table's correction paid for."
+        "further seeds would probably settle a row, if the difference is what it seems to be, the table's "
+        "correction paid for."
     )
     return _trimmed(Grid("power", "What this sweep could see", heads, rows, note))
 

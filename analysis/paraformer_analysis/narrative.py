@@ -62,8 +62,8 @@ def method(records: Records, table: AblationTable) -> list[str]:
 def _scoring(records: Records, table: AblationTable) -> str:
     return (
         "The checkpoint of each trial was chosen on the dev set; everything here is measured on the test "
-        f"set, which chose nothing. Rates are corpus rates: all {table.unit} errors over all {table.unit}s of "
-        f"the references, averaged over seeds. Texts are compared with this normalisation: {NORMALISATION}."
+        f"set, which chose nothing. Rates are corpus rates: all {table.unit} errors over all {table.unit}s "
+        f"of the references, averaged over seeds. Texts are compared so: {NORMALISATION}."
     )
 
 

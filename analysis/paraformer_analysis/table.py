@@ -103,7 +103,7 @@ def build_table(records: Records) -> AblationTable:
     design, options = records.design, records.design.options
     scores, notes = gather_scores(records, design.rate, options.block)
     bootstrap = BlockBootstrap(scores.block_sums(scores.lengths), options.bootstrap, options.seed)
-    rows = [_measured(records, scores, bootstrap, variant) for variant in design.variants]
+    rows = _measured([_planned(records, variant) for variant in design.variants], records, scores, bootstrap)
     rows.sort(key=lambda row: row.verdict is not Verdict.BASELINE)
     if design.baseline is not None:
         rows = _compared(rows, records, scores, bootstrap)
@@ -118,25 +118,45 @@ def build_table(records: Records) -> AblationTable:
     )
 
 
-def _measured(records: Records, scores: Scores, bootstrap: BlockBootstrap, variant: Variant) -> Row:
+def _planned(records: Records, variant: Variant) -> Row:
+    """Make the row of a variant, with what became of its trials."""
     cells = records.runs[records.runs["variant"] == variant.id]
-    usable = cells[cells["usable"]]
     baseline = variant.id == records.design.baseline
-    row = Row(
+    return Row(
         variant=variant.id,
         changes=", ".join(f"{key} = {value}" for key, value in variant.changes.items()),
         verdict=Verdict.BASELINE if baseline else Verdict.UNTESTED,
-        finished=len(usable),
+        finished=int(cells["usable"].sum()),
         planned=len(cells),
         state="; ".join(sorted(set(cells.loc[~cells["usable"], "reason"]))),
     )
-    if usable.empty:
-        return row
-    errors = scores.of(list(usable["trial_key"]))
-    rates = errors.sum(axis=1) / scores.lengths.sum()
-    spread = float(rates.std(ddof=1)) if len(rates) > 1 else math.nan
-    estimate = bootstrap.estimate(errors, records.design.options.alpha, _stream(variant.id))
-    return replace(row, rate=estimate, deviation=spread)
+
+
+def _measured(rows: list[Row], records: Records, scores: Scores, bootstrap: BlockBootstrap) -> list[Row]:
+    """Add the error rate of every variant that has one."""
+    usable = records.runs[records.runs["usable"]]
+    keys = {row.variant: list(usable.loc[usable["variant"] == row.variant, "trial_key"]) for row in rows}
+    errors = {variant: scores.of(found) for variant, found in keys.items() if found}
+    estimates = _estimates(errors, bootstrap, records.design.options.alpha)
+    rates = {variant: sums.sum(axis=1) / scores.lengths.sum() for variant, sums in errors.items()}
+    return [
+        replace(row, rate=estimates[row.variant], deviation=_deviation(rates[row.variant]))
+        if row.variant in errors
+        else row
+        for row in rows
+    ]
+
+
+def _deviation(rates: Floats) -> float:
+    return float(rates.std(ddof=1)) if len(rates) > 1 else math.nan
+
+
+def _estimates(sums: dict[str, Floats], bootstrap: BlockBootstrap, alpha: float) -> dict[str, Estimate]:
+    """Bootstrap many variants at once: the resampled counts are gone through only once."""
+    if not sums:
+        return {}
+    found = bootstrap.estimate_all(list(sums.values()), alpha, [_stream(variant) for variant in sums])
+    return dict(zip(sums, found, strict=True))
 
 
 def _compared(rows: Sequence[Row], records: Records, scores: Scores, bootstrap: BlockBootstrap) -> list[Row]:
@@ -146,12 +166,7 @@ def _compared(rows: Sequence[Row], records: Records, scores: Scores, bootstrap: 
     options = records.design.options
     paired = {row.variant: _paired(records, scores, base, row.variant) for row in rows if row.variant != base}
     tested = {variant: sums for variant, sums in paired.items() if len(sums)}
-    estimates = (
-        bootstrap.estimate_all(list(tested.values()), options.alpha, [_stream(variant) for variant in tested])
-        if tested
-        else []
-    )
-    by_variant = dict(zip(tested, estimates, strict=True))
+    by_variant = _estimates(tested, bootstrap, options.alpha)
     compared = [_with_difference(row, by_variant.get(row.variant), rows[0], records) for row in rows]
     return _judged(compared, options)
 

@@ -66,7 +66,7 @@ def interval(low: float, high: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{points(value, signed=False)} %"
+    return f"{points(value, signed=False)}\u00a0%"
 
 
 def _changed(word: str, rows: "Sequence[Row]", table: "AblationTable") -> str:

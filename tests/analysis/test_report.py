@@ -162,9 +162,10 @@ def test_colours_follow_the_scheme(browser, page):
     def paper(scheme):
         tab = browser.new_page(color_scheme=scheme)
         tab.goto(page.as_uri())
-        colours = tab.evaluate(
-            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('figure text')).fill]"
-        )
+        colours = [
+            tab.locator("body").evaluate("element => getComputedStyle(element).backgroundColor"),
+            tab.locator("figure text").first.evaluate("element => getComputedStyle(element).fill"),
+        ]
         tab.close()
         return colours
 

@@ -237,7 +237,7 @@ class ReportConfig(Strict):
     block: str = "speaker"
     """What is resampled as one: speaker or utterance."""
     equivalence_margin: float | None = None
-    """A difference within this of the baseline counts as none."""
+    """A difference to the baseline within this many points (hundredths of the error rate) counts as none."""
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""
