@@ -44,11 +44,13 @@ def train_run(
         ParaformerError: whatever is wrong with configuration, data, the folder or the tracking store.
     """
     preparation = prepare(config, progress=on_corpus)
+    uri = resolve_tracking_uri(config.tracking.uri, config.storage)
+    store = RunStore(uri, config.tracking.experiment)
     folder = TrialFolder(Path(config.storage) / name)
     folder.claim(preparation.identity, config)
     reporter = LocalReporter(on_epoch)
     record = _record(config, name, folder.path, preparation.identity)
-    with _tracked(config, record) as states, stopping_on_signals(reporter):
+    with _tracked(store, record) as states, stopping_on_signals(reporter):
         result = train(config, folder.path, reporter, preparation=preparation, on_step=on_step)
         states.append(result.state)
     return result
@@ -68,11 +70,10 @@ def _record(config: ExperimentConfig, name: str, folder: Path, identity: Identit
 
 
 @contextmanager
-def _tracked(config: ExperimentConfig, record: TrialRecord) -> Iterator[list[str]]:
+def _tracked(store: RunStore, record: TrialRecord) -> Iterator[list[str]]:
     """Follow the trial's journal; the last of the yielded states is how its run is closed."""
-    uri = resolve_tracking_uri(config.tracking.uri, config.storage)
     states: list[str] = [STOPPED]
-    with TrackingWriter(RunStore(uri, config.tracking.experiment)) as writer:
+    with TrackingWriter(store) as writer:
         writer.follow(record)
         error: Exception | None = None
         try:
