@@ -101,3 +101,15 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     assert watch.killed
     assert len(results(storage)) == 6
     assert results(storage) == results(one_machine)
+
+
+def test_a_request_that_no_node_can_hold_is_refused_before_anything_waits(cluster, repository, tmp_path):
+    storage = tmp_path / "never"
+    asked = ("--override", "resources.gpus_per_worker=2")
+    submitted = command(
+        cluster, "submit", SWEEP, f"--address={cluster.url}", f"--storage={storage}", *asked, cwd=repository
+    )
+    output, _ = submitted.communicate(timeout=90)
+    assert submitted.returncode == 2, output
+    assert "which this cluster can never hold" in output
+    assert "127.0.0.2 has 1 CPUs, 1 GPUs" in output
