@@ -19,6 +19,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search.searcher import Searcher
 
+from paraformer.errors import ParaformerError
 from paraformer_platform.sweeps.outcome import (
     ERROR,
     FAILED,
@@ -81,6 +82,8 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         self._task_for = task_for
         self._listener = listener
         self._trials: dict[str, QueuedTrial] = {}
+        self.error: ParaformerError | None = None
+        """What went wrong in the driver itself; Tune would bury it under its own errors."""
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the driver's own state out when Tune pickles its settings."""
@@ -88,7 +91,10 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial as Tune's configuration, None to be asked again, FINISHED at the end."""
-        trial = self._queue.next()
+        try:
+            trial = self._queue.next()
+        except ParaformerError as error:
+            trial = self._give_up(error)
         if trial is None:
             return Searcher.FINISHED if self._queue.finished else None
         self._trials[trial_id] = trial
@@ -108,8 +114,16 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         """Pass the outcome of an attempt on; a trial that left none lost its process."""
         trial = self._trials.pop(trial_id)
         outcome = _outcome(trial.trial_key, result, self._worker_errors.get(trial_id, ""))
-        self._queue.ended(outcome)
-        self._listener.left(trial, outcome)
+        try:
+            self._queue.ended(outcome)
+            self._listener.left(trial, outcome)
+        except ParaformerError as fault:
+            self._give_up(fault)
+
+    def _give_up(self, error: ParaformerError) -> None:
+        """Admit no more trials; the error is raised once the running ones have ended."""
+        self.error = self.error or error
+        self._queue.stop(str(error))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is kept in Tune's snapshots."""
@@ -234,10 +248,11 @@ def run_trials(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     worker_errors: dict[str, str] = {}
     trainable = tune.with_resources(tune.with_parameters(tune_trial, train=train), dict(resources))
+    searcher = QueueSearcher(queue, task_for, listener, worker_errors)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=QueueSearcher(queue, task_for, listener, worker_errors),
+            search_alg=searcher,
             scheduler=CooperativeScheduler(scheduler or FIFOScheduler(), worker_errors),
             num_samples=-1,
             max_concurrent_trials=max_concurrent,
@@ -246,6 +261,8 @@ def run_trials(
         ),
         run_config=tune.RunConfig(name="tune", storage_path=str(folder.resolve()), verbose=0, callbacks=[]),
     ).fit()
+    if searcher.error is not None:
+        raise searcher.error
 
 
 def tune_trial(config: Mapping[str, Any], train: TrainFunction) -> dict[str, Any]:

@@ -207,4 +207,20 @@ def train_configured(task: TrialTask, reporter: Reporter) -> Mapping[str, float]
     identity = Identity(task.trial_key, task.data_fingerprint, task.code_version)
     config = config_from_dict(task.config)
     result = train(config, task.folder, reporter, preparation=prepare(config, identity))
-    return result.metrics if result.state == COMPLETED else None
+    if result.state != COMPLETED:
+        return None
+    return {**best_dev_scores(task.folder / "journal.jsonl", config.training.selection), **result.metrics}
+
+
+def best_dev_scores(journal: Path, selection: str) -> dict[str, float]:
+    """Return the dev scores of the epoch whose weights were tested; a search chooses by these, never by test.
+
+    Args:
+        journal: The trial's journal.
+        selection: The score that says which epoch is best, the lower the better.
+    """
+    from paraformer_platform.training.journal import read_journal
+
+    epochs = [event["metrics"] for event in read_journal(journal) if selection in event.get("metrics", {})]
+    best = min(epochs, key=lambda metrics: float(metrics[selection]), default={})
+    return {name: value for name, value in best.items() if name.startswith("dev/")}

@@ -68,7 +68,7 @@ def outcome(local_ray, toy, storage) -> SweepOutcome:
 
 def test_every_trial_ends_and_failures_are_named(outcome, toy):
     assert (outcome.completed, outcome.failed, outcome.planned) == (3, 1, 4)
-    assert outcome.failures == {toy.FAILS: "ValueError: this trial always fails"}
+    assert outcome.failures == {f"{toy.FAILS} · seed 11": "ValueError: this trial always fails"}
     assert outcome.unsent == ()
 
 

@@ -1,0 +1,161 @@
+"""Sweeps of real trainings from their files: in Tune actors, in Ray Train workers, proposed by a search."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from paraformer_platform.cli.sweep import exit_code
+from paraformer_platform.errors import SweepError
+from paraformer_platform.sweeps.launch import Launch, LaunchOptions, sweep_source
+from paraformer_platform.sweeps.lock import LOCK_FILE, read_lock
+from paraformer_platform.sweeps.rerun import differences, fetch_trial, same_code, train_again
+from paraformer_platform.sweeps.runner import SweepOutcome, run_sweep
+from paraformer_platform.sweeps.trial import train_configured
+from paraformer_platform.tracking import names
+from paraformer_platform.tracking.mlflow_store import RunStore
+from paraformer_platform.training.journal import read_journal
+
+ABLATION = """
+name: {name}
+base: {base}
+storage: {storage}
+method: ablation
+ablate:
+  - {{id: encoder-2, set: {{model.encoder.num_layers: 2}}}}
+seeds: [11]
+"""
+SEARCH = """
+name: {name}
+base: {base}
+storage: {storage}
+method: bayes
+metric: {{name: dev/cer, goal: minimize}}
+parameters:
+  model.encoder.num_layers: {{values: [1, 2]}}
+run_cap: 4
+search: {{lookahead: 1}}
+seeds: [11]
+"""
+
+
+def sweep_file(folder: Path, text: str, name: str, base: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.yaml"
+    path.write_text(text.format(name=name, base=base, storage=folder / "runs"))
+    return path
+
+
+def run(file: Path, *overrides: str) -> tuple[Launch, SweepOutcome]:
+    launch = Launch(file, LaunchOptions(overrides))
+    launch.write_lock()
+    return launch, run_sweep(launch.job(), train_configured, Console(file=io.StringIO()))
+
+
+def computed(launch: Launch, variant: str) -> list[tuple[int, dict[str, float]]]:
+    """Return step and metrics of every epoch of a variant, measured times and costs apart."""
+    [trial] = [trial for trial in launch.plan.trials if trial.variant == variant]
+    events = read_journal(launch.storage / "trials" / trial.trial_key / "journal.jsonl")
+    return [
+        (
+            event["step"],
+            {key: value for key, value in event["metrics"].items() if not key.startswith("cost/")},
+        )
+        for event in events
+        if event["kind"] == "metrics"
+    ]
+
+
+@pytest.fixture(scope="module")
+def file(tiny_experiment, tmp_path_factory) -> Path:
+    return sweep_file(tmp_path_factory.mktemp("ablation"), ABLATION, "tiny", tiny_experiment)
+
+
+@pytest.fixture(scope="module")
+def done(local_ray, file) -> tuple[Launch, SweepOutcome]:
+    return run(file)
+
+
+def test_every_cell_is_trained_and_its_results_are_in_mlflow(done):
+    launch, outcome = done
+    assert (outcome.completed, outcome.planned) == (2, 2)
+    assert exit_code(outcome) == 0
+    store = RunStore(launch.tracking_uri, "paraformer")
+    kept = store.trial_runs()
+    assert set(kept) == {trial.trial_key for trial in launch.plan.trials}
+    for run_of_trial in kept.values():
+        paths = {file.path for file in store.client.list_artifacts(run_of_trial.info.run_id, "results")}
+        assert paths == {"results/test.csv", "results/summary.json"}
+        assert run_of_trial.data.tags[names.DATA] == launch.plan.data_fingerprint
+        assert run_of_trial.data.params["model.encoder.hidden_dim"] == "32"
+        assert "test/wer" in run_of_trial.data.metrics
+    [parent] = store.find({names.KIND: "sweep"})
+    paths = {file.path for file in store.client.list_artifacts(parent.info.run_id, "sweep")}
+    assert paths == {"sweep/sweep.lock.json", "sweep/sweep.yaml"}
+
+
+def test_the_same_command_trains_nothing_and_ends_the_same(done, file):
+    launch, outcome = done
+    before = computed(launch, "baseline")
+    _, again = run(file)
+    assert (again.completed, again.run_id) == (outcome.completed, outcome.run_id)
+    assert computed(launch, "baseline") == before
+
+
+def test_another_plan_under_the_same_name_is_refused(done, file):
+    changed = file.with_name("changed.yaml")
+    changed.write_text(file.read_text().replace("num_layers: 2", "num_layers: 3"))
+    with pytest.raises(SweepError, match="was begun with another plan"):
+        run(changed)
+
+
+def test_a_resume_finds_the_file_by_the_sweeps_name(done, file):
+    launch, _ = done
+    assert sweep_source("tiny", launch.storage) == (file.resolve(), [])
+
+
+def test_a_rerun_from_what_mlflow_kept_gives_the_same_result(done, tmp_path):
+    launch, _ = done
+    store = RunStore(launch.tracking_uri, "paraformer")
+    run_of_trial = store.trial_runs()[launch.plan.trials[0].trial_key]
+    trial = fetch_trial(store, run_of_trial.info.run_id, tmp_path / "kept")
+    assert same_code(trial)
+    again = train_again(trial, tmp_path / "trial")
+    assert "test/wer" in again
+    assert differences(trial, again) == {}
+
+
+def test_ray_train_workers_give_the_same_numbers(done, file, tmp_path):
+    launch, _ = done
+    overrides = (f"storage={tmp_path}", "resources.execution=ray_train", "resources.workers=1")
+    in_workers, outcome = run(file, *overrides)
+    assert outcome.completed == 2
+    for variant in ("baseline", "encoder-2"):
+        assert computed(in_workers, variant) == computed(launch, variant)
+
+
+def test_a_gang_of_two_learns_as_one_worker_does(done, file, tmp_path):
+    launch, _ = done
+    gang, outcome = run(file, f"storage={tmp_path}", "resources.workers=2")
+    assert outcome.completed == 2
+    alone = dict(computed(launch, "baseline")[:3])
+    together = dict(computed(gang, "baseline")[:3])
+    assert together.keys() == alone.keys()
+    # Dropout draws other masks on each worker, so the curves are near and not equal.
+    for step, metrics in alone.items():
+        assert together[step]["dev/loss"] == pytest.approx(metrics["dev/loss"], rel=0.05)
+
+
+def test_a_search_is_run_cell_by_cell_and_its_lock_holds_what_it_proposed(
+    local_ray, tiny_experiment, tmp_path
+):
+    file = sweep_file(tmp_path, SEARCH, "search", tiny_experiment)
+    launch, outcome = run(file)
+    lock = read_lock(launch.folder / LOCK_FILE)
+    layers = sorted(variant["changes"]["model.encoder.num_layers"] for variant in lock["variants"])
+    assert layers == [1, 2]  # a space of two cells, each once
+    assert outcome.completed == 2
+    assert len(list((launch.storage / "trials").iterdir())) == 2
+    assert json.loads((launch.folder / "launch.json").read_text())["file"] == str(file)
