@@ -10,14 +10,15 @@ from paraformer_platform.clusters.preflight import Request
 from paraformer_platform.config.conversion import config_to_dict, flat_params
 from paraformer_platform.config.identity import code_version
 from paraformer_platform.config.schema import DataConfig, ExperimentConfig
+from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.early_stop import scheduler_for
-from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, write_lock
+from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, read_lock, write_lock
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, Planner, load_base, make_plan
 from paraformer_platform.sweeps.queue import Limits, PlannedTrials, TrialSource
 from paraformer_platform.sweeps.runner import SweepJob, TrialSheet, choose_execution
 from paraformer_platform.sweeps.search import SearchTrials
 from paraformer_platform.sweeps.spec import SweepSpec, load_sweep
-from paraformer_platform.sweeps.sync import SWEEP_FILE, ledger_url, read_sweep, sweep_folder
+from paraformer_platform.sweeps.sync import SWEEP_FILE, ledger_of, ledger_url, read_sweep, sweep_folder
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import resolve_tracking_uri
 from paraformer_platform.training.corpus import ensure_corpus, read_corpus
@@ -77,15 +78,21 @@ class Launch:
         self.storage = Path(self.base.storage)
         self._progress = progress
         version = code_version()
-        self.plan: Plan = make_plan(
-            self.spec,
-            self.base,
-            data_fingerprint=self._fingerprint,
-            code_version=version,
-            count_parameters=count_parameters,
-        )
+        self.plan = self._make_plan(version, count_parameters)
         self._planner = Planner(self.spec, self.base, self._fingerprint, version)
         self.lock = lock_of(self.plan, options.command)
+
+    def _make_plan(self, version: str, count_parameters: Callable[[ExperimentConfig], int] | None) -> Plan:
+        try:
+            return make_plan(
+                self.spec,
+                self.base,
+                data_fingerprint=self._fingerprint,
+                code_version=version,
+                count_parameters=count_parameters,
+            )
+        except SweepError as error:
+            raise SweepError(f"{self.file}: {error}") from error
 
     @property
     def folder(self) -> Path:
@@ -98,11 +105,21 @@ class Launch:
         Raises:
             SweepError: The sweep was begun with another plan, data or code.
         """
-        check_resume(self.folder / LOCK_FILE, self.lock, extend=self.options.extend)
+        if self._begun():
+            check_resume(self.folder / LOCK_FILE, self.lock, extend=self.options.extend)
         write_lock(self.folder / LOCK_FILE, self.lock)
         (self.folder / SWEEP_FILE).write_text(self.file.read_text(encoding="utf-8"), encoding="utf-8")
         source = {"file": str(self.file.resolve()), "overrides": list(self.options.overrides)}
         (self.folder / SOURCE_FILE).write_text(json.dumps(source, indent=1) + "\n")
+
+    def _begun(self) -> bool:
+        """Whether a trial of an earlier lock was started; a plan that was only looked at binds nobody."""
+        before = read_lock(self.folder / LOCK_FILE)
+        if before is None:
+            return False
+        keys = [trial["trial_key"] for trial in before["trials"]]
+        known = ledger_of(self.storage).records(keys).values()
+        return before["search"] is not None or any(record.attempts for record in known)
 
     def job(self) -> SweepJob:
         """Return the sweep for the runner."""
