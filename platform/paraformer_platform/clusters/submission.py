@@ -26,6 +26,8 @@ COMMAND = ("python", "-m", "paraformer_platform")
 """The command line on the head; its interpreter is the one in whose environment Ray was started."""
 STOPPED = 130
 """Exit code of a job that was stopped, as a shell gives it for Ctrl-C."""
+STOPS_WITHIN: Seconds = 120.0
+"""Until Ray kills a job that was asked to stop; its default of 3 s is too short for writing checkpoints."""
 POLL: Seconds = 0.5
 NOT_READY = "No available agent"
 """What a head says that was started a moment ago."""
@@ -89,6 +91,7 @@ def submission_runtime_env() -> dict[str, object]:
     state = source_state(_checkout())
     variables = env["env_vars"]
     assert isinstance(variables, dict)
+    variables["RAY_JOB_STOP_WAIT_TIME_S"] = str(int(STOPS_WITHIN))
     if state.commit is not None:
         variables |= {GIT_COMMIT_VARIABLE: state.commit, GIT_DIRTY_VARIABLE: str(state.dirty).lower()}
     return env

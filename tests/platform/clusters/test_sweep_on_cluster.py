@@ -45,7 +45,7 @@ def one_machine(cluster, repository, tmp_path):
     storage.mkdir()
     (tmp_path / "tests").symlink_to(repository / "tests")  # its data folder shall not be the checkout's
     alone = command(cluster, "sweep", SWEEP, f"--override=storage={storage}", cwd=tmp_path)
-    output, _ = alone.communicate(timeout=150)
+    output, _ = alone.communicate(timeout=300)
     assert alone.returncode == 0, output
     return storage
 
@@ -81,6 +81,7 @@ class Placement(threading.Thread):
         return json.loads(self.cluster.get("/nodes?view=summary"))["data"]["summary"]
 
 
+@pytest.mark.timeout(900)
 def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     cluster, one_machine, repository, tmp_path
 ):
@@ -91,7 +92,7 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     watch.start()
     try:
         submitted = command(cluster, *arguments, cwd=repository)
-        output, _ = submitted.communicate(timeout=200)
+        output, _ = submitted.communicate(timeout=400)
     finally:
         watch.over.set()
         watch.join()
@@ -99,7 +100,7 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     assert watch.seen > {"127.0.0.2", "127.0.0.3", VICTIM}
     assert len(watch.seen) == 4  # and the head
     assert watch.killed
-    assert len(results(storage)) == 6
+    assert len(results(storage)) == 9
     assert results(storage) == results(one_machine)
 
 
