@@ -94,7 +94,8 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         try:
             trial = self._queue.next()
         except ParaformerError as error:
-            trial = self._give_up(error)
+            self._give_up(error)
+            trial = None
         if trial is None:
             return Searcher.FINISHED if self._queue.finished else None
         self._trials[trial_id] = trial

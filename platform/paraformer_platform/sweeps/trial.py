@@ -222,5 +222,5 @@ def best_dev_scores(journal: Path, selection: str) -> dict[str, float]:
     from paraformer_platform.training.journal import read_journal
 
     epochs = [event["metrics"] for event in read_journal(journal) if selection in event.get("metrics", {})]
-    best = min(epochs, key=lambda metrics: float(metrics[selection]), default={})
+    best: Mapping[str, float] = min(epochs, key=lambda metrics: float(metrics[selection]), default={})
     return {name: value for name, value in best.items() if name.startswith("dev/")}

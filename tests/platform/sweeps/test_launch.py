@@ -27,6 +27,14 @@ ablate:
   - {{id: encoder-2, set: {{model.encoder.num_layers: 2}}}}
 seeds: [11]
 """
+ONE_CELL = """
+name: {name}
+base: {base}
+storage: {storage}
+method: list
+include: [{{id: baseline}}]
+seeds: [11]
+"""
 SEARCH = """
 name: {name}
 base: {base}
@@ -127,19 +135,19 @@ def test_a_rerun_from_what_mlflow_kept_gives_the_same_result(done, tmp_path):
     assert differences(trial, again) == {}
 
 
-def test_ray_train_workers_give_the_same_numbers(done, file, tmp_path):
+def test_ray_train_workers_give_the_same_numbers(done, tiny_experiment, tmp_path):
     launch, _ = done
-    overrides = (f"storage={tmp_path}", "resources.execution=ray_train", "resources.workers=1")
-    in_workers, outcome = run(file, *overrides)
-    assert outcome.completed == 2
-    for variant in ("baseline", "encoder-2"):
-        assert computed(in_workers, variant) == computed(launch, variant)
+    file = sweep_file(tmp_path, ONE_CELL, "workers", tiny_experiment)
+    in_workers, outcome = run(file, "resources.execution=ray_train", "resources.workers=1")
+    assert outcome.completed == 1
+    assert computed(in_workers, "baseline") == computed(launch, "baseline")
 
 
-def test_a_gang_of_two_learns_as_one_worker_does(done, file, tmp_path):
+def test_a_gang_of_two_learns_as_one_worker_does(done, tiny_experiment, tmp_path):
     launch, _ = done
-    gang, outcome = run(file, f"storage={tmp_path}", "resources.workers=2")
-    assert outcome.completed == 2
+    file = sweep_file(tmp_path, ONE_CELL, "gang", tiny_experiment)
+    gang, outcome = run(file, "resources.workers=2")
+    assert outcome.completed == 1
     alone = dict(computed(launch, "baseline")[:3])
     together = dict(computed(gang, "baseline")[:3])
     assert together.keys() == alone.keys()
