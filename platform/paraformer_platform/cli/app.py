@@ -4,6 +4,7 @@ What the user can mend (a ``ParaformerError``) is one message on standard error 
 130. A traceback is a fault of this program.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -16,6 +17,9 @@ from paraformer_platform.cli import (
     data,
     doctor,
     evaluate,
+    init,
+    plot,
+    profile,
     report,
     rerun,
     resume,
@@ -90,11 +94,19 @@ _verb(sync.sync, "sync", "paraformer sync demo")
 _verb(ui.ui, "ui", "paraformer ui --port 5000")
 _verb(submit.submit, "submit", "paraformer submit experiments/sweeps/demo.yaml --address http://head:8265")
 _verb(report.report, "report", "paraformer report demo")
+_verb(
+    profile.profile,
+    "profile",
+    "paraformer profile --config experiments/paraformer_small.yaml --output results/profile.json",
+)
+_verb(init.init, "init", "paraformer init my_experiment")
 _verb(doctor.doctor, "doctor", "paraformer doctor --address auto")
 app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")
+app.add_typer(plot.app, name="plot")
 
 
 def run() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit; import paths may name modules of the folder that it is run from."""
+    sys.path.append(os.getcwd())
     app()

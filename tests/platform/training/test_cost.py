@@ -14,7 +14,7 @@ def test_parameters() -> None:
 
 
 def test_operations_are_per_second_of_speech(config: ExperimentConfig) -> None:
-    """So twice the speech costs the same a second, and a second encoder layer its matrix products more.
+    """So twice the speech costs the same a second, and a second encoder layer its products and its attention more.
 
     By the CTC head, whose work does not depend on what an untrained model understands.
     """
@@ -26,7 +26,9 @@ def test_operations_are_per_second_of_speech(config: ExperimentConfig) -> None:
     more = flops_per_second_of_speech(new_model(deeper).eval(), [features], 0.01, "ctc_greedy") - one
     # 25 frames a second; four projections of 32 × 32, two of 32 × 64; a product and a sum each.
     projections = 25 * 2 * (4 * 32 * 32 + 2 * 32 * 64)
-    assert projections <= more < 2 * projections
+    # Every frame's scores with all 50, and their sum of all 50.
+    attention = 25 * 2 * (50 * 32 + 50 * 32)
+    assert more == pytest.approx(projections + attention)
 
 
 def test_peak_memory_begins_anew() -> None:

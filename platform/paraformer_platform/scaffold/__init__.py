@@ -1,0 +1,1 @@
+"""A new experiment folder: `paraformer init`."""
