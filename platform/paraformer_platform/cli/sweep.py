@@ -125,9 +125,16 @@ def report_outcome(launch: "Launch", outcome: "SweepOutcome") -> None:
     if outcome.stop_reason is not None:
         typer.echo(f"Stopped: {outcome.stop_reason}. The same command goes on from here.")
     if outcome.completed:
-        uri = f" --tracking-uri {launch.options.tracking_uri}" if launch.options.tracking_uri else ""
-        typer.echo(f"Report: paraformer report {name}{uri}")
-        typer.echo(f"Look:   paraformer ui --storage {launch.storage}")
+        typer.echo(f"Report: paraformer report {name}{tracking_option(launch)}")
+        typer.echo(f"Look:   paraformer ui{tracking_option(launch)}")
+
+
+def tracking_option(launch: "Launch") -> str:
+    """Return the option that names the MLflow store, where others would not find it."""
+    from paraformer_platform.tracking.mlflow_store import resolve_tracking_uri
+
+    found = resolve_tracking_uri(None, "runs")
+    return "" if launch.tracking_uri == found else f" --tracking-uri {launch.tracking_uri}"
 
 
 def exit_code(outcome: "SweepOutcome") -> int:

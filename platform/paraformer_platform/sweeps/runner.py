@@ -186,9 +186,9 @@ class _Driver:
         self._tags = {**job.tags, **source_state().tags(), names.SWEEP: job.name}
 
     def run(self) -> SweepOutcome:
-        self._parent.open(self._tags)
         status = names.KILLED
         try:
+            self._parent.open(self._tags)
             self._parent.log_files(self._job.files)
             with self._writer:
                 self._run_and_put_away()
@@ -197,6 +197,7 @@ class _Driver:
             self._job.refresh_files()
             self._parent.log_files(self._job.files)
         finally:
+            self._interrupts.put_away()
             self._parent.close(status)
         return self._result()
 

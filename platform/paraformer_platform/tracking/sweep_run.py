@@ -54,5 +54,6 @@ class SweepRun:
                 self._store.client.log_artifact(self.run_id, str(path), ARTIFACT_FOLDER)
 
     def close(self, status: str) -> None:
-        """Close the run with MLflow's status FINISHED, FAILED or KILLED."""
-        self._store.terminate(self.run_id, status)
+        """Close the run, if it was opened, with MLflow's status FINISHED, FAILED or KILLED."""
+        if self.run_id:
+            self._store.terminate(self.run_id, status)
