@@ -71,8 +71,12 @@ class ClusterOnOneMachine:
         wait_until(lambda: ip in self.living_nodes(), 90, f"node {ip}")
 
     def living_nodes(self) -> list[str]:
+        return [raylet["nodeManagerAddress"] for raylet in self.raylets() if raylet["state"] == "ALIVE"]
+
+    def raylets(self) -> list[dict]:
+        """What the head knows of each node; a node that is only announced has no record yet."""
         nodes = json.loads(self.get("/nodes?view=summary"))["data"]["summary"]
-        return [node["ip"] for node in nodes if node["raylet"].get("state") == "ALIVE"]
+        return [node["raylet"] for node in nodes if node.get("raylet", {}).get("nodeId")]
 
     def get(self, path: str) -> bytes:
         request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {TOKEN}"})

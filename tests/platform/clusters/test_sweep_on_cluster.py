@@ -68,7 +68,7 @@ class Placement(threading.Thread):
                 continue
 
     def look(self) -> None:
-        names = {node["raylet"]["nodeId"]: node["ip"] for node in self.nodes()}
+        names = {raylet["nodeId"]: raylet["nodeManagerAddress"] for raylet in self.cluster.raylets()}
         actors = json.loads(self.cluster.get("/logical/actors"))["data"]["actors"]
         for actor in actors.values():
             if actor["state"] == "ALIVE" and "tune_trial" in json.dumps(actor):
@@ -76,9 +76,6 @@ class Placement(threading.Thread):
         if len(self.seen) == 4 and not self.killed:
             os.killpg(self.cluster.processes[self.victim].pid, signal.SIGKILL)
             self.killed = True
-
-    def nodes(self) -> list[dict]:
-        return json.loads(self.cluster.get("/nodes?view=summary"))["data"]["summary"]
 
 
 @pytest.mark.timeout(900)
