@@ -1,6 +1,7 @@
 import stat
 
 import pytest
+
 from paraformer_platform.clusters import authentication
 
 

@@ -1,6 +1,7 @@
 import socket
 
 import pytest
+
 from paraformer_platform.clusters.connection import check_somebody_answers
 from paraformer_platform.errors import ClusterError
 

@@ -1,4 +1,5 @@
 import pytest
+
 from paraformer_platform.clusters.preflight import Node, Request, check_request, gangs_at_once, nodes_from_ray
 from paraformer_platform.errors import ClusterError
 
