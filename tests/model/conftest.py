@@ -12,5 +12,5 @@ def example_folder(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Make the modules of examples/ importable, as for a user who starts there."""
     monkeypatch.syspath_prepend(repository / "examples")
     yield
-    for name in ("local_attention", "confident_tokens"):
+    for name in ("local_attention", "confident_tokens", "nucleus_sampling"):
         sys.modules.pop(name, None)

@@ -14,7 +14,7 @@ def test_parameters() -> None:
 
 
 def test_operations_are_per_second_of_speech(config: ExperimentConfig) -> None:
-    """So twice the speech costs the same a second, and a second encoder layer its products and its attention more.
+    """So twice the speech costs the same a second, and a second encoder layer costs what its shapes say.
 
     By the CTC head, whose work does not depend on what an untrained model understands.
     """
