@@ -66,7 +66,7 @@ class PredictorConfig:
 
     kind: str = "cif"
     """cif: continuous integrate-and-fire; ctc_compress: CTC posteriors averaged over runs (Paraformer-v2);
-    uniform: a length head and uniform pooling."""
+    uniform: a length head and uniform pooling; or the import path of a class of your own."""
     num_layers: int = 2
     """Convolutions before the weights (cif) or hidden layers of the length head (uniform)."""
     hidden_dim: int = 256
@@ -80,7 +80,8 @@ class PredictorConfig:
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""
-        yield from _choice("kind", self.kind, PREDICTOR_KINDS)
+        if ":" not in self.kind:
+            yield from _choice("kind", self.kind, PREDICTOR_KINDS, "or an import path 'package.module:Class'")
         yield from _at_least("num_layers", self.num_layers, 0)
         yield from _at_least("hidden_dim", self.hidden_dim, 1)
         if self.threshold <= 0:
@@ -170,7 +171,7 @@ class ModelConfig:
 
     @property
     def query_source(self) -> str:
-        """The kind of predictor in force: cif, ctc_compress or uniform."""
+        """The kind of predictor in force: cif, ctc_compress, uniform or an import path."""
         return (
             self.predictor.kind if self.use_predictor or self.predictor.kind == "uniform" else "ctc_compress"
         )

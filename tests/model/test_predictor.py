@@ -1,11 +1,14 @@
 """The three sources of queries."""
 
+import sys
+import types
 from itertools import groupby
 
 import pytest
 import torch
 
 from paraformer.config import ModelConfig, PredictorConfig
+from paraformer.errors import ConfigError
 from paraformer.predictor import EncodedFrames, Predictor
 from paraformer.predictor_choice import build_predictor
 from paraformer.predictor_ctc_compress import run_weights
@@ -106,3 +109,38 @@ def test_the_count_follows_the_threshold() -> None:
     config = ModelConfig(predictor=PredictorConfig(threshold=0.8))
     predictor = build_predictor(config, 16, 16, 9)
     assert predictor.count(torch.full((1, 10), 0.4)).item() == pytest.approx(5.0)
+
+
+class EvenWeights(Predictor):
+    """A query source of a user's own: every frame weighs the same."""
+
+    def __init__(self, config: PredictorConfig, encoder_dim: int, query_dim: int) -> None:
+        super().__init__(config, encoder_dim, query_dim)
+
+    def weigh(self, frames: EncodedFrames) -> torch.Tensor:
+        return 0.2 * frames.mask.float()
+
+
+def test_a_class_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("my_predictor")
+    module.EvenWeights = EvenWeights  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_predictor", module)
+    assert ModelConfig(predictor=PredictorConfig(kind="my_predictor:EvenWeights")).faults() == []
+    predictor = build("my_predictor:EvenWeights", query_dim=24)
+    queries = predictor(encoded(), predictor.weigh(encoded()))
+    assert queries.lengths.tolist() == [4, 3, 1]  # 20, 13 and 4 frames: 4, 2.6 and .8 tokens
+    assert queries.embeddings.shape == (3, 4, 24)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("torch.nn:Linear", "must be derived from paraformer's Predictor"),
+        ("torch.nn:NoSuch", "cannot be imported: module 'torch.nn' has no attribute 'NoSuch'"),
+        ("no_such_module:Class", "put that folder on PYTHONPATH"),
+        (":Class", "or an import path 'package.module:Class'"),
+    ],
+)
+def test_what_is_no_predictor(kind: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(kind)
