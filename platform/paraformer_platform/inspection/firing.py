@@ -152,7 +152,14 @@ def _spoken(recogniser: Recogniser, frames: EncodedFrames, tokens: Sequence[int]
 def _draw_features(seen: Firing, axes: "Axes") -> None:
     frames, bins = seen.features.shape
     extent = (0.0, frames * seen.feature_shift, 0.0, float(bins))
-    axes.imshow(seen.features.T.numpy(), origin="lower", aspect="auto", cmap=RAMP, extent=extent)
+    axes.imshow(
+        seen.features.T.numpy(),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=RAMP,
+        extent=extent,
+    )
     axes.set_ylabel("mel bin")
     axes.set_title("what the model hears; lines: a token is complete")
 

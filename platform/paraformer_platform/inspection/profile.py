@@ -70,7 +70,7 @@ class Profile:
     """Tokens of each."""
     parameters: int
     matrix_rate: float
-    """Operations a second of a large matrix product in this precision, here."""
+    """Operations a second of a large matrix product in this precision, here, at its best."""
     stages: dict[str, Seconds]
     """Median time of forward, backward and update."""
     operations: int
