@@ -1,12 +1,16 @@
 """What makes two trainings the same one: their configuration, their data and the code, and nothing else.
 
+Code is that of this repository and the files of those parts of the user's own that the configuration names.
+
 Where a trial is stored, how many CPUs it has and which MLflow hears of it do not change its result, so they
 do not enter its key. Asking for the same key again finds the result instead of training twice.
 """
 
 import hashlib
+import importlib.util
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,8 @@ WITHOUT_EFFECT = (
     "training.loader_workers",
 )
 """Keys, or beginnings of keys, that cannot change a result."""
+IMPORT_PATH = re.compile(r"([A-Za-z_][\w.]*):\w+")
+"""A value that names a part of the user's own, `package.module:name`."""
 
 
 def trial_key(config: ExperimentConfig, data_fingerprint: str, code_version: str) -> str:
@@ -45,7 +51,8 @@ def trial_key(config: ExperimentConfig, data_fingerprint: str, code_version: str
     Returns:
         16 hexadecimal digits of a SHA-256.
     """
-    parts = {"config": deciding_values(config), "data": data_fingerprint, "code": code_version}
+    values = deciding_values(config)
+    parts = {"config": values, "data": data_fingerprint, "code": code_version, "own": _own_sources(values)}
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARACTERS]
 
@@ -53,6 +60,21 @@ def trial_key(config: ExperimentConfig, data_fingerprint: str, code_version: str
 def deciding_values(config: ExperimentConfig) -> dict[str, Any]:
     """The values of a configuration that can change its result, by dotted key."""
     return {key: value for key, value in leaves(config).items() if not key.startswith(WITHOUT_EFFECT)}
+
+
+def _own_sources(values: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of the file of every part of the user's own, by import path; what is not found has none."""
+    named = {value: IMPORT_PATH.fullmatch(value) for value in values.values() if isinstance(value, str)}
+    files = {value: _source_of(match[1]) for value, match in named.items() if match}
+    return {value: hashlib.sha256(file.read_bytes()).hexdigest() for value, file in files.items() if file}
+
+
+def _source_of(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # whoever builds the part says what is wrong
+        return None
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
 
 
 @cache

@@ -1,3 +1,6 @@
+import importlib
+from pathlib import Path
+
 import pytest
 
 from paraformer_platform.config.conversion import config_from_dict, config_to_dict, flatten, unflatten
@@ -63,3 +66,17 @@ def test_code_version_is_stable() -> None:
     first = code_version()
     code_version.cache_clear()
     assert code_version() == first
+
+
+def test_a_part_of_the_users_own_enters_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    config = _with("model.encoder.attention", "own_part_of_a_test:Attention")
+    keys = [trial_key(config, "data", "code")]
+    for text in ("class Attention: ...", "class Attention: 'other'", "class Attention: ..."):
+        (tmp_path / "own_part_of_a_test.py").write_text(text)
+        importlib.invalidate_caches()
+        keys.append(trial_key(config, "data", "code"))
+    assert keys[1] == keys[3]
+    assert len(set(keys)) == 3
