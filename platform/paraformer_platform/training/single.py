@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from paraformer_platform.config.conversion import flat_params
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.tracking import names
@@ -43,6 +45,8 @@ def train_run(
     Raises:
         ParaformerError: whatever is wrong with configuration, data, the folder or the tracking store.
     """
+    # As in a trial of a sweep: one number of threads, one result; and few are faster on a busy machine.
+    torch.set_num_threads(max(1, round(config.resources.cpus_per_worker)))
     preparation = prepare(config, progress=on_corpus)
     uri = resolve_tracking_uri(config.tracking.uri, config.storage)
     store = RunStore(uri, config.tracking.experiment)
