@@ -10,11 +10,13 @@ The training itself is handed in, so that the same attempt trains in this proces
 gang.
 """
 
+import ctypes
+import gc
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -177,13 +179,23 @@ def _quiet(task: TrialTask) -> Iterator[None]:
     task.folder.mkdir(parents=True, exist_ok=True)
     with (task.folder / OUTPUT_FILE).open("a") as output, redirect_stdout(output), redirect_stderr(output):
         _limit_threads(task.threads)
-        yield
+        try:
+            yield
+        finally:
+            _return_memory()
 
 
 def _limit_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def _return_memory() -> None:
+    """Give memory back: the process trains the next trial, and its peak is the next trial's figure too."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # only glibc keeps freed memory and can be told not to
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def train_configured(task: TrialTask, reporter: Reporter) -> Mapping[str, float] | None:
