@@ -211,3 +211,15 @@ def test_the_command_refuses_in_one_sentence(demo_store, tmp_path, arguments, me
     assert shown.exit_code == 2
     assert message in shown.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_markdown_tables_are_tables(page: Path) -> None:
+    """Runs of lines with as many cells as heads, an empty line before and after."""
+    text = (page.parent / "report.md").read_text()
+    tables = [block.splitlines() for block in text.split("\n\n") if "|" in block.splitlines()[0][:1]]
+    assert len(tables) >= 3
+    for table in tables:
+        assert len(table) >= 3
+        assert {line.count("|") for line in table} == {table[0].count("|")}
+        assert set(table[1]) <= set("|:- ")
+    assert sum(line.startswith("|") for line in text.splitlines()) == sum(map(len, tables))
