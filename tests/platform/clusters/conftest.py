@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import urllib.request
@@ -119,9 +120,8 @@ def node_environment(folder: Path) -> Path:
     """Make a Python environment with all dependencies of ours and an older copy of our packages."""
     venv.create(folder, with_pip=False, symlinks=True)
     packages = next(folder.glob("lib/python3*/site-packages"))
-    (packages / "dependencies.pth").write_text(
-        f"{next(path for path in sys.path if 'site-packages' in path)}\n"
-    )
+    # Not from sys.path: Ray puts a folder of its own, inside site-packages, before it.
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     for package in ("paraformer", "paraformer_platform"):
         (packages / package).mkdir()
         (packages / package / "__init__.py").write_text(OLDER_MARK)
