@@ -8,54 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-RECIPE = """
-name: tiny
-seed: 5
-grammar: {start: string, rules: {string: ["<digit>[1,2]"], digit: [one, two, three]}}
-splits:
-  train: {utterances: 24, voices: [en-us+m1, en-gb+f1, en-us+f2]}
-  dev: {utterances: 6, voices: [en-us+m3]}
-  test: {utterances: 7, voices: [en-gb+f4]}
-"""
-
-BASE = """
-model:
-  encoder: {num_layers: 2, hidden_dim: 32, num_heads: 2}
-  predictor: {num_layers: 1, hidden_dim: 32}
-  decoder: {num_layers: 1, hidden_dim: 32, num_heads: 2}
-data: {folder: data/tiny, recipe: tiny.yaml, vocab_size: 40}
-training: {batch_size: 8, num_epochs: 2, learning_rate: 1e-3}
-"""
-
-SWEEP = """
-name: tiny_sweep
-hypothesis: depth does not matter here
-base: base.yaml
-method: ablation
-metric: {name: test/wer, goal: minimize}
-ablate:
-  - {id: encoder-1, set: {model.encoder.num_layers: 1}}
-seeds: [1, 2]
-resources: {workers: 1, cpus_per_worker: 1}
-report: {bootstrap: 200}
-"""
-
 Cli = Callable[..., CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
-    for name, text in {"tiny.yaml": RECIPE, "base.yaml": BASE, "sweep.yaml": SWEEP}.items():
-        (folder / name).write_text(text)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def swept(project: Path, paraformer: Cli) -> CompletedProcess[str]:
-    done = paraformer("sweep", "sweep.yaml", folder=project)
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
