@@ -46,6 +46,7 @@ def fetch_trial(store: RunStore, run_id: str, folder: Path) -> KeptTrial:
 
     try:
         run = store.client.get_run(run_id)
+        _check_trial(run_id, run.data.tags)
         folder.mkdir(parents=True, exist_ok=True)
         path = store.client.download_artifacts(run_id, "config.yaml", str(folder))
     except (MlflowException, OSError) as error:
@@ -53,12 +54,15 @@ def fetch_trial(store: RunStore, run_id: str, folder: Path) -> KeptTrial:
             f"run {run_id} of {store.uri} holds no trial that can be run again: {str(error).splitlines()[0]}"
         ) from error
     tags = run.data.tags
+    config = config_from_dict(read_yaml(Path(path))[0])
+    return KeptTrial(run_id, tags[names.TRIAL_KEY], config, run.data.metrics, tags.get(names.CODE))
+
+
+def _check_trial(run_id: str, tags: Mapping[str, str]) -> None:
     if names.TRIAL_KEY not in tags:
         raise TrackingError(
             f"run {run_id} is not a trial; give the run of a variant and seed, not of a sweep"
         )
-    config = config_from_dict(read_yaml(Path(path))[0])
-    return KeptTrial(run_id, tags[names.TRIAL_KEY], config, run.data.metrics, tags.get(names.CODE))
 
 
 def train_again(trial: KeptTrial, folder: Path) -> dict[str, float]:
