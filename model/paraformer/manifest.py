@@ -1,9 +1,10 @@
 """Manifests: which recording says what, as tab-separated text.
 
-Two forms are read. With a header, columns go by name and those not listed here are ignored::
+Two forms are read. With a header, columns go by name. Those beyond these five tell what groups a recording
+belongs to, such as its speaker's gender: training does not look at them, reports give each group its rate::
 
-    path            text        id      speaker  seconds
-    audio/0001.flac  nine four  0001    f3       1.250
+    path            text        id      speaker  seconds  gender
+    audio/0001.flac  nine four  0001    f3       1.250    f
 
 Without one, each line is a file, a tab and its transcript. Relative paths are relative to the manifest's
 folder.
@@ -37,6 +38,8 @@ class Utterance:
     """Who speaks, where known."""
     seconds: float | None = None
     """Duration, where the manifest says it."""
+    groups: tuple[tuple[str, str], ...] = ()
+    """Further columns of the manifest and their values, such as gender; no training depends on them."""
     source: str = field(default="", compare=False)
     """`file:line` it was read from, for messages."""
 
@@ -78,8 +81,10 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
 
     Audio within the manifest's folder is named relative to it, so that both can be moved together.
     """
-    path = Path(path)
-    lines = ["\t".join(COLUMNS), *(_line(utterance, path.parent.resolve()) for utterance in utterances)]
+    path, utterances = Path(path), list(utterances)
+    more = tuple(dict.fromkeys(name for utterance in utterances for name, _ in utterance.groups))
+    head = "\t".join((*COLUMNS, *more))
+    lines = [head, *(_line(utterance, path.parent.resolve(), more) for utterance in utterances)]
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     partial.replace(path)
@@ -143,6 +148,11 @@ def clean_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def groups_of(cells: Mapping[str, str], columns: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The groups that a row names in these columns; an empty cell names none."""
+    return tuple((name, cells[name]) for name in columns if cells.get(name))
+
+
 @dataclass
 class _Reader:
     """Turns rows into utterances and gathers their faults."""
@@ -166,6 +176,7 @@ class _Reader:
             text=clean_text(cells["text"]),
             speaker=cells.get("speaker") or None,
             seconds=float(cells["seconds"]) if cells.get("seconds") else None,
+            groups=groups_of(cells, [name for name in cells if name not in COLUMNS]),
             source=source,
         )
 
@@ -236,12 +247,13 @@ def _malformed(path: Path, number: int, line: str, names: Sequence[str]) -> str:
     )
 
 
-def _line(utterance: Utterance, folder: Path) -> str:
+def _line(utterance: Utterance, folder: Path, more: Sequence[str]) -> str:
     audio = utterance.path.resolve()
     named = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
     seconds = "" if utterance.seconds is None else f"{utterance.seconds:.3f}"
     cells = (named.as_posix(), clean_text(utterance.text), utterance.id, utterance.speaker or "", seconds)
-    return "\t".join(cells)
+    groups = dict(utterance.groups)
+    return "\t".join((*cells, *(groups.get(name, "") for name in more)))
 
 
 def _where(utterance: Utterance) -> str:

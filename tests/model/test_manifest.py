@@ -28,12 +28,10 @@ def test_without_a_header_each_line_is_a_file_and_its_transcript(folder):
     assert second.source.endswith("train.tsv:3")
 
 
-def test_a_header_names_columns_in_any_order_and_others_are_ignored(folder):
-    text = (
-        "age\ttext\tseconds\tspeaker\tid\tpath\n7\tone two\t1.250\tf3\tu1\ta.flac\n8\ttwo\t\t\tu2\tb.flac\n"
-    )
+def test_a_header_names_columns_in_any_order_and_others_are_groups(folder):
+    text = "age\ttext\tseconds\tspeaker\tid\tpath\n7\tone two\t1.250\tf3\tu1\ta.flac\n\ttwo\t\t\tu2\tb.flac\n"
     first, second = read_manifest(write(folder, text))
-    assert first == Utterance("u1", folder / "a.flac", "one two", "f3", 1.25)
+    assert first == Utterance("u1", folder / "a.flac", "one two", "f3", 1.25, (("age", "7"),))
     assert second == Utterance("u2", folder / "b.flac", "two", None, None)
 
 
@@ -41,11 +39,18 @@ def test_what_is_written_is_read_again(folder):
     utterances = [
         Utterance("x", folder / "a.flac", "脑力 b", "f3", 1.25),
         Utterance("y", folder / "b.flac", "", None, None),
+        Utterance("z", folder / "c.flac", "c", "m1", 2.0, (("gender", "m"), ("age", "child"))),
     ]
     write_manifest(folder / "out.tsv", utterances)
     assert read_manifest(folder / "out.tsv") == utterances
     assert "\na.flac\t" in (folder / "out.tsv").read_text()  # relative: both may move together
     assert not list(folder.glob(".*.partial"))
+
+
+def test_groups_do_not_change_what_data_is(folder):
+    """A corpus whose speakers' ages become known is the same corpus to a training."""
+    known = Utterance("x", folder / "a.flac", "one", "f3", groups=(("age", "child"),))
+    assert fingerprint([known]) == fingerprint([replace(known, groups=())])
 
 
 def test_audio_elsewhere_is_named_absolutely(folder):

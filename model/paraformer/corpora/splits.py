@@ -10,18 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from paraformer.errors import DataError
-from paraformer.manifest import Row, Utterance, clean_text, raise_faults, read_rows
+from paraformer.manifest import Row, Utterance, clean_text, groups_of, raise_faults, read_rows
 
 Splits = dict[str, list[Utterance]]
 """Utterances by name of the part."""
 
 
-def read_with_splits(manifest: Path, text_column: str = "text") -> Splits:
+def read_with_splits(manifest: Path, text_column: str = "text", groups: Sequence[str] = ()) -> Splits:
     """Read a manifest that says in a column `split` which part a recording belongs to.
 
     Args:
         manifest: Tab-separated, with a header of at least `path`, `text` and `split`.
         text_column: Which column holds the transcripts.
+        groups: Columns to keep as groups of utterances, where there are such.
 
     Raises:
         DataError: if it is faulty, or lacks one of these columns.
@@ -34,11 +35,11 @@ def read_with_splits(manifest: Path, text_column: str = "text") -> Splits:
             raise DataError(f"{manifest} has no column {column!r}, but {', '.join(rows[0].cells)}")
     splits: Splits = defaultdict(list)
     for row in rows:
-        splits[row.cells["split"]].append(_utterance(manifest, row, text_column))
+        splits[row.cells["split"]].append(_utterance(manifest, row, text_column, groups))
     return dict(splits)
 
 
-def _utterance(manifest: Path, row: Row, text_column: str) -> Utterance:
+def _utterance(manifest: Path, row: Row, text_column: str, groups: Sequence[str]) -> Utterance:
     cells = row.cells
     path = Path(cells["path"])
     return Utterance(
@@ -47,6 +48,7 @@ def _utterance(manifest: Path, row: Row, text_column: str) -> Utterance:
         text=clean_text(cells[text_column]),
         speaker=cells.get("speaker") or None,
         seconds=float(cells["seconds"]) if cells.get("seconds") else None,
+        groups=groups_of(cells, groups),
         source=f"{manifest}:{row.line}",
     )
 

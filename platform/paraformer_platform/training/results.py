@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paraformer.manifest import Utterance
@@ -11,10 +11,16 @@ from paraformer_platform.training.evaluation import Decoded, error_rates
 from paraformer_platform.training.scoring import EditCounts, count_characters, count_words
 from paraformer_platform.training.trial_folder import write_text
 
+GROUP_PREFIX = "group_"
+"""Begins the columns that the manifest has beyond its own, such as group_gender."""
+
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One line of results/test.csv; its fields are the columns. Empty where something was not decoded."""
+    """One line of results/test.csv; its fields are the columns. Empty where something was not decoded.
+
+    Each of the groups is a column of its own.
+    """
 
     id: str
     speaker: str
@@ -38,6 +44,13 @@ class ResultRow:
     reference_tokens: int
     hypothesis_tokens: int
     decode_seconds: float
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """What the manifest says beyond its own columns, such as the speaker's gender."""
+
+    def cells(self) -> dict[str, object]:
+        """The line by its columns."""
+        named = {f"{GROUP_PREFIX}{name}": value for name, value in self.groups.items()}
+        return {**{key: value for key, value in vars(self).items() if key != "groups"}, **named}
 
 
 def result_rows(
@@ -56,10 +69,11 @@ def result_rows(
 def write_rows(path: Path, rows: list[ResultRow]) -> None:
     """Write the rows as CSV, at once or not at all."""
     text = io.StringIO()
-    columns = list(ResultRow.__dataclass_fields__)
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    lines = [row.cells() for row in rows]
+    columns = list(dict.fromkeys(column for line in lines for column in line))
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(vars(row) for row in rows)
+    writer.writerows(lines)
     write_text(path, text.getvalue())
 
 
@@ -103,6 +117,7 @@ def _row(utterance: Utterance, decoded: Decoded, seconds: float) -> ResultRow:
         reference_tokens=decoded.reference_tokens,
         hypothesis_tokens=decoded.hypothesis_tokens,
         decode_seconds=round(decoded.decode_seconds, 6),
+        groups=dict(utterance.groups),
     )
 
 

@@ -86,6 +86,8 @@ def test_speechocean762_as_its_authors_ship_it(tmp_path):
             "wav.scp": [f"{name}\tWAVE/SPEAKER{name[:4]}/{name}.WAV" for name in names],
             "text": [f"{name}\tWE CALL IT {'BEAR' if name[-1] == '2' else name}" for name in names],
             "utt2spk": [f"{name}\t{name[:4]}" for name in names],
+            "spk2age": [f"{speaker:04d}\t{speaker - 13}" for speaker in speakers],
+            "spk2gender": [f"{speaker:04d}\t{'fm'[speaker % 2]}" for speaker in speakers],
         }
         (folder / part).mkdir()
         for table, lines in tables.items():
@@ -93,6 +95,10 @@ def test_speechocean762_as_its_authors_ship_it(tmp_path):
     splits = read(prepare("speechocean762", folder, tmp_path / "out"))
     speakers = {name: {u.speaker for u in splits[name]} for name in splits}
     assert speakers["test"] == {"0030", "0031", "0032"}
+    # Speakers 30 to 32 are 17, 18 and 19 years old.
+    groups = {u.speaker: dict(u.groups) for u in splits["test"]}
+    assert groups["0030"] == {"gender": "f", "age": "child"}
+    assert groups["0031"] == {"gender": "m", "age": "adult"}
     assert len(speakers["dev"]) == 2  # a tenth of 36 utterances, three of each speaker
     assert not speakers["dev"] & speakers["train"]
     # Every speaker says one sentence that all say; dev and test have it, so training must not.
