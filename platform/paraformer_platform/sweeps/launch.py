@@ -145,6 +145,7 @@ class Launch:
             tags={**spec.tracking.tags, names.CODE: self.plan.code_version},
             files=(self.folder / LOCK_FILE, self.folder / SWEEP_FILE),
             scheduler=scheduler_for(spec, self.base.training.num_epochs),
+            checkpoints=spec.checkpoints,
             refresh_files=lambda: self._note_proposals(proposed()),
         )
 

@@ -6,8 +6,8 @@
     check_resume(path, lock, extend=False)     # refuses drift of plan, data or code, with the differences
     write_lock(path, lock)                     # one atomic rename
 
-What may change on a resume: how it runs (resources, budget, retries), the report's settings, and words. With
-``extend`` variants, seeds and proposals may be added; nothing is ever taken away.
+What may change on a resume: how it runs (resources, budget, retries), what is kept of it, the report's
+settings, and words. With ``extend`` variants, seeds and proposals may be added; nothing is ever taken away.
 """
 
 import hashlib
@@ -59,6 +59,7 @@ def lock_of(
         "search": _search(plan),
         "aliases": plan.aliases,
         "report": vars(spec.report),
+        "checkpoints": vars(spec.checkpoints),
         "data_fingerprint": plan.data_fingerprint,
         "code_version": plan.code_version,
         "command": command,

@@ -15,11 +15,13 @@ from rich.console import Console
 from paraformer_platform.clusters.connection import Connection
 from paraformer_platform.clusters.preflight import Request, check_request, gangs_at_once
 from paraformer_platform.sweeps.interrupts import Interrupts
+from paraformer_platform.sweeps.keeper import CheckpointKeeper
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.outcome import COMPLETED, FAILED, STOPPED, TrialOutcome
 from paraformer_platform.sweeps.progress import Progress
 from paraformer_platform.sweeps.queue import Limits, QueuedTrial, TrialQueue, TrialSource
-from paraformer_platform.sweeps.signals import ask_to_stop, clear_stop, stop_reason
+from paraformer_platform.sweeps.settings import CheckpointsConfig
+from paraformer_platform.sweeps.signals import ask_to_stop, clear_stop, stop_folder, stop_reason
 from paraformer_platform.sweeps.trial import TrainFunction, TrialTask
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.environment import source_state
@@ -90,6 +92,8 @@ class SweepJob:
     """Brings these files up to date; called as trials begin, and at the end."""
     scheduler: "Callable[[], TrialScheduler] | None" = None
     """Makes what judges running trials, for early stopping."""
+    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    """How many checkpoints are kept; the lock in the sweep's folder says the same."""
 
     @property
     def folder(self) -> Path:
@@ -162,6 +166,7 @@ class _Driver:
         clear_stop(job.folder)
         self._ledger = Ledger(job.ledger_url)
         self._records = self._ledger.records()
+        self._keeper = CheckpointKeeper(job.name, job.storage, self._ledger)
         self._queue = TrialQueue(
             job.source,
             self._stored,
@@ -192,6 +197,7 @@ class _Driver:
             self._parent.log_files(self._job.files)
             with self._writer:
                 self._run_and_put_away()
+            self._clean(self._keeper.sweep_ended)
             status = names.FAILED if self._queue.count(FAILED) else names.FINISHED
             status = names.KILLED if self._queue.stop_reason == INTERRUPTED else status
             self._job.refresh_files()
@@ -270,6 +276,8 @@ class _Driver:
             sweep=job.name,
             ledger_url=job.ledger_url,
             threads=max(1, int(job.request.cpus_per_worker)),
+            keep_latest=job.checkpoints.save_trial_latest,
+            keep_best=job.checkpoints.save_trial_best,
         )
 
     def _record(self, trial: QueuedTrial) -> TrialRecord:
@@ -288,7 +296,7 @@ class _Driver:
         record = self._records.pop(trial_key, None) or self._ledger.record(trial_key)
         if record is None or record.state not in (COMPLETED, STOPPED):
             return None
-        if record.state == STOPPED and stop_reason(self._job.storage / "trials" / trial_key) is None:
+        if record.state == STOPPED and stop_reason(stop_folder(self._job.folder, trial_key)) is None:
             return None  # the sweep was interrupted; this trial goes on
         return TrialOutcome(
             trial_key,
@@ -320,11 +328,20 @@ class _Driver:
         self._progress.ended(label, outcome)
         if outcome.state == FAILED:
             self._failures[label] = outcome.error or ""
+        if not outcome.stored:
+            self._clean(lambda: self._keeper.trial_ended(trial.trial_key))
         if outcome.stored and trial.trial_key in self._finished_runs:
             return
         self._writer.follow(self._record(trial))
         ending = Ending(outcome.state, outcome.attempt, outcome.error, outcome.error_kind)
         self._writer.finish(trial.trial_key, ending)
+
+    def _clean(self, delete: Callable[[], None]) -> None:
+        """Delete checkpoints; what cannot be deleted does not end the sweep, the next launch tries again."""
+        try:
+            delete()
+        except OSError as error:
+            self._progress.note(f"Checkpoints cannot be deleted: {error}")
 
     def _result(self) -> SweepOutcome:
         queue = self._queue

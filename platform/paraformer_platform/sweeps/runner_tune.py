@@ -173,7 +173,7 @@ class CooperativeScheduler(TrialScheduler):  # type: ignore[misc]
         if OUTCOME in result or not self._judges(result):
             return CONTINUE
         if self._inner.on_trial_result(tune_controller, trial, result) == STOP:
-            ask_to_stop(TrialTask(**trial.config[TASK]).folder, "stopped early by the sweep's scheduler")
+            ask_to_stop(TrialTask(**trial.config[TASK]).stop_folder, "stopped early by the sweep's scheduler")
         return CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:

@@ -192,14 +192,18 @@ class RetriesConfig(Strict):
 
 @dataclass(frozen=True)
 class CheckpointsConfig(Strict):
-    """How many checkpoints outlive the sweep; Determined's words."""
+    """How many checkpoints outlive the trials and the sweep; Determined's words.
+
+    A trial that may be gone on with keeps everything, whatever these say. What another sweep of the storage
+    keeps of a shared trial stays too.
+    """
 
     save_trial_latest: int = 1
-    """Newest checkpoints kept of every trial."""
+    """Newest epochs kept of every trial; the newest one, last.pt, can be gone on with."""
     save_trial_best: int = 1
-    """Best checkpoints kept of every trial."""
+    """Best epochs kept of every trial, by its dev score; the first is best.pt."""
     save_experiment_best: int = 1
-    """Trials of the whole sweep whose best checkpoint is kept whatever the others say."""
+    """Trials, the best of the sweep by its metric, whose best.pt is kept though save_trial_best be 0."""
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""

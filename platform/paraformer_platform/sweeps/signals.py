@@ -1,7 +1,8 @@
 """How a running trial is asked to stop: a file that appears on the shared storage, looked for at every epoch.
 
 A file reaches a trial on any node, outlives the process that asked, and needs no connection. There is one
-for a whole sweep and one for a single trial.
+for a whole sweep, and one for each trial that the sweep ended early. The latter lie in the sweep's folder and
+not in the trial's: another sweep that holds the same trial may want it whole.
 """
 
 from pathlib import Path
@@ -9,8 +10,13 @@ from pathlib import Path
 STOP_FILE = "stop"
 
 
+def stop_folder(sweep_folder: Path, trial_key: str) -> Path:
+    """Return the folder in which a sweep asks one of its trials to stop, for good."""
+    return sweep_folder / "stopped" / trial_key
+
+
 def ask_to_stop(folder: Path, reason: str) -> None:
-    """Ask what runs under this folder (a sweep's or a trial's) to stop at its next look."""
+    """Ask a sweep, or the trial of a `stop_folder`, to stop at its next look."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STOP_FILE).write_text(reason + "\n")
 

@@ -26,7 +26,7 @@ from paraformer_platform.errors import ClusterError
 from paraformer_platform.sweeps.ledger import Busy, Claim, Ledger, StoredResult
 from paraformer_platform.sweeps.outcome import BUSY, COMPLETED, STOPPED, TrialOutcome, failure
 from paraformer_platform.sweeps.owners import owner_name
-from paraformer_platform.sweeps.signals import stop_reason
+from paraformer_platform.sweeps.signals import stop_folder, stop_reason
 from paraformer_platform.training.reporter import Reporter
 
 Seconds = float
@@ -54,6 +54,10 @@ class TrialTask:
     code_version: str = ""
     threads: int = 1
     """CPU threads of the training."""
+    keep_latest: int = 1
+    """Newest checkpoints that will be kept."""
+    keep_best: int = 1
+    """Best checkpoints that will be kept."""
 
     @property
     def folder(self) -> Path:
@@ -64,6 +68,11 @@ class TrialTask:
     def sweep_folder(self) -> Path:
         """The folder of the sweep that this attempt belongs to."""
         return Path(self.storage) / "sweeps" / self.sweep
+
+    @property
+    def stop_folder(self) -> Path:
+        """Where the sweep asks this trial to stop."""
+        return stop_folder(self.sweep_folder, self.trial_key)
 
 
 TrainFunction = Callable[[TrialTask, Reporter], Mapping[str, float] | None]
@@ -95,7 +104,7 @@ class SweepReporter:
     def should_stop(self) -> bool:
         """Look for a request to stop, not at every step: the storage may be far away."""
         if not self._asked and time.monotonic() >= self._look_again_at:
-            self._asked = stop_reason(self._task.sweep_folder, self._task.folder) is not None
+            self._asked = stop_reason(self._task.sweep_folder, self._task.stop_folder) is not None
             self._look_again_at = time.monotonic() + LOOK_INTERVAL
         return self._asked
 
@@ -208,6 +217,7 @@ def train_configured(task: TrialTask, reporter: Reporter) -> Mapping[str, float]
     from paraformer_platform.config.identity import code_version
     from paraformer_platform.training.loop import train
     from paraformer_platform.training.preparation import prepare
+    from paraformer_platform.training.shelf import Retention
     from paraformer_platform.training.trial_folder import Identity
 
     if task.code_version != code_version():
@@ -218,7 +228,8 @@ def train_configured(task: TrialTask, reporter: Reporter) -> Mapping[str, float]
         )
     identity = Identity(task.trial_key, task.data_fingerprint, task.code_version)
     config = config_from_dict(task.config)
-    result = train(config, task.folder, reporter, preparation=prepare(config, identity))
+    retention = Retention(task.keep_latest, task.keep_best)
+    result = train(config, task.folder, reporter, preparation=prepare(config, identity), retention=retention)
     if result.state != COMPLETED:
         return None
     return {**best_dev_scores(task.folder / "journal.jsonl", config.training.selection), **result.metrics}

@@ -44,7 +44,7 @@ from paraformer_platform.training.precision import allow_tf32
 from paraformer_platform.training.preparation import Preparation, prepare
 from paraformer_platform.training.reporter import Reporter
 from paraformer_platform.training.results import result_rows, totals, write_rows
-from paraformer_platform.training.shelf import Shelf
+from paraformer_platform.training.shelf import DEFAULT_RETENTION, Retention, Shelf
 from paraformer_platform.training.trial_folder import TrialFolder, write_text
 
 StepListener = Callable[[int, int], None]
@@ -79,6 +79,7 @@ def train(
     *,
     preparation: Preparation | None = None,
     on_step: StepListener | None = None,
+    retention: Retention = DEFAULT_RETENTION,
 ) -> TrialResult:
     """Train a model, or go on with its training, or find that it is trained.
 
@@ -88,6 +89,7 @@ def train(
         reporter: Told of every epoch; says when to stop.
         preparation: The corpus and what belongs to it, where the caller has looked at it already.
         on_step: Called after every optimiser step.
+        retention: How many checkpoints the caller will want of it.
 
     Raises:
         ConfigError: if the folder holds another training.
@@ -103,7 +105,7 @@ def train(
     if reporter.rank == 0:
         place.claim(preparation.identity, config)
     with log_file(place.log if reporter.rank == 0 else None):
-        return _Training(config, place, reporter, preparation, on_step).run()
+        return _Training(config, place, reporter, preparation, on_step, retention).run()
 
 
 class _Training:
@@ -116,6 +118,7 @@ class _Training:
         reporter: Reporter,
         preparation: Preparation,
         on_step: StepListener | None,
+        retention: Retention,
     ) -> None:
         self._config, self._place, self._reporter = config, place, reporter
         self._key, self._corpus = preparation.identity.trial_key, preparation.corpus
@@ -137,7 +140,7 @@ class _Training:
         self._dev = self._frontend.dataset(self._corpus.dev)
         ranks = (reporter.rank, reporter.world_size)
         self._evaluator = Evaluator(self._model, self._frontend, config, self._device, *ranks)
-        self._shelf = Shelf(place, config.training.average_checkpoints)
+        self._shelf = Shelf(place, config.training.average_checkpoints, retention)
         self._epoch = 0
         self._seconds = 0.0
         self._metrics: Metrics = {}

@@ -21,7 +21,11 @@ class Ranking:
     @property
     def best(self) -> list[int]:
         """The best epochs, the very best first."""
-        return sorted(self.scores, key=lambda epoch: (self.scores[epoch], epoch))[: self.keep]
+        return self.top(self.keep)
+
+    def top(self, count: int) -> list[int]:
+        """The so many best epochs, the very best first."""
+        return sorted(self.scores, key=lambda epoch: (self.scores[epoch], epoch))[:count]
 
     def epochs_without_progress(self) -> int:
         """Epochs since the best one."""

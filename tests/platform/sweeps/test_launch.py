@@ -160,10 +160,13 @@ def test_a_search_is_run_cell_by_cell_and_its_lock_holds_what_it_proposed(
     local_ray, tiny_experiment, tmp_path
 ):
     file = sweep_file(tmp_path, SEARCH, "search", tiny_experiment)
-    launch, outcome = run(file)
+    launch, outcome = run(file, "checkpoints.save_trial_latest=0", "checkpoints.save_trial_best=0")
     lock = read_lock(launch.folder / LOCK_FILE)
     layers = sorted(variant["changes"]["model.encoder.num_layers"] for variant in lock["variants"])
     assert layers == [1, 2]  # a space of two cells, each once
     assert outcome.completed == 2
     assert len(list((launch.storage / "trials").iterdir())) == 2
     assert json.loads((launch.folder / "launch.json").read_text())["file"] == str(file)
+    # save_experiment_best is 1: of both trials' checkpoints the better one's best is left
+    kept = [path.name for path in (launch.storage / "trials").glob("*/checkpoints/*")]
+    assert kept == ["best.pt"]
