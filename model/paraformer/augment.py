@@ -1,7 +1,8 @@
 """Augmentation of training data: speed, gain and noise on the samples, SpecAugment on the features.
 
 Everything is drawn from a `torch.Generator` that the caller seeds, so that an utterance of an epoch sounds
-the same whichever process prepares it.
+the same whichever process prepares it. The speed is drawn first: from a generator in the same state
+`draw_speed` tells it, and with it the utterance's length, before any audio is read.
 """
 
 import math
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from paraformer.audio import resample
 from paraformer.errors import Fault
+from paraformer.noise import RecordedNoise, coloured_noise
 
 MAX_TIME_SHARE = 0.2
 """Most of an utterance that one time mask may hide: a short one keeps its words."""
@@ -26,7 +28,16 @@ class AugmentConfig:
     gain_db: tuple[float, float] | None = None
     """Least and greatest gain, in decibels."""
     noise_snr_db: tuple[float, float] | None = None
-    """Least and greatest signal-to-noise ratio of added white noise, in decibels."""
+    """Least and greatest signal-to-noise ratio of added noise, in decibels: (5, 25) is noisy to clean."""
+    noise_slope_db: tuple[float, float] = (0.0, 0.0)
+    """Least and greatest fall of the noise's spectrum, in decibels per octave: 0 white, 3 pink, 6 brown."""
+    noise_folder: str | None = None
+    """Folder of recordings of noise, added in place of synthetic noise."""
+    noise_share: float = 1.0
+    """Share of the utterances that noise is added to."""
+    silence_share: float = 0.0
+    """Recordings without speech that are added to the training set, with empty transcripts, as a share of
+    its utterances: silence, noise, hum. A model that never heard any writes words where nobody speaks."""
     time_masks: int = 0
     """Number of time masks; SpecAugment as published has 2."""
     time_mask_frames: int = 40
@@ -43,10 +54,17 @@ class AugmentConfig:
             for speed in self.speeds
             if not 0.5 <= speed <= 2
         ]
-        for name in ("gain_db", "noise_snr_db"):
+        for name in ("gain_db", "noise_snr_db", "noise_slope_db"):
             limits = getattr(self, name)
             if limits is not None and limits[0] > limits[1]:
                 faults.append(Fault(name, limits, f"must be (least, greatest), but is {limits}"))
+        for name in ("noise_share", "silence_share"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                faults.append(Fault(name, value, f"must lie within 0 and 1, but is {value}"))
+        if self.noise_folder is not None and self.noise_snr_db is None and self.silence_share == 0:
+            message = "is read for noise_snr_db or silence_share; set one of them, or leave the folder out"
+            faults.append(Fault("noise_folder", self.noise_folder, message))
         for name in ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins"):
             value = getattr(self, name)
             if value < 0:
@@ -59,7 +77,13 @@ class AugmentConfig:
         return bool(self.speeds) or self.gain_db is not None or self.noise_snr_db is not None
 
 
-def augment_wave(wave: Tensor, sample_rate: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def augment_wave(
+    wave: Tensor,
+    sample_rate: int,
+    config: AugmentConfig,
+    generator: torch.Generator,
+    recorded: RecordedNoise | None = None,
+) -> Tensor:
     """Change speed, then gain, then add noise, each if configured.
 
     Args:
@@ -67,28 +91,43 @@ def augment_wave(wave: Tensor, sample_rate: int, config: AugmentConfig, generato
         sample_rate: Their rate, in hertz.
         config: What to change.
         generator: Source of all choices.
+        recorded: The recordings of `noise_folder`, if it is configured.
     """
     if config.speeds:
-        choice = int(torch.randint(len(config.speeds), (), generator=generator))
-        wave = change_speed(wave, sample_rate, config.speeds[choice])
+        wave = change_speed(wave, sample_rate, draw_speed(config, generator))
     if config.gain_db is not None:
         wave = wave * decibels(_uniform(*config.gain_db, generator))
-    if config.noise_snr_db is not None:
-        wave = add_noise(wave, _uniform(*config.noise_snr_db, generator), generator)
+    if config.noise_snr_db is not None and _uniform(0, 1, generator) < config.noise_share:
+        snr_db = _uniform(*config.noise_snr_db, generator)
+        slope_db = _uniform(*config.noise_slope_db, generator)
+        if recorded is not None:
+            noise = recorded.draw(len(wave), generator)
+        else:
+            noise = coloured_noise(len(wave), slope_db, generator)
+        wave = add_noise(wave, noise, snr_db)
     return wave
+
+
+def draw_speed(config: AugmentConfig, generator: torch.Generator) -> float:
+    """One of the configured speeds, 1 if there are none."""
+    if not config.speeds:
+        return 1.0
+    return config.speeds[int(torch.randint(len(config.speeds), (), generator=generator))]
 
 
 def change_speed(wave: Tensor, sample_rate: int, speed: float) -> Tensor:
     """Play `(N,)` at another speed by resampling; speed 1.1 makes it 1.1 times shorter and higher."""
-    hundredths = math.gcd(sample_rate, 100)  # exact for speeds in hundredths, and keeps the filter small
-    played = round(sample_rate * speed / hundredths) * hundredths
-    return resample(wave, played, sample_rate)
+    return resample(wave, _played_rate(sample_rate, speed), sample_rate)
 
 
-def add_noise(wave: Tensor, snr_db: float, generator: torch.Generator) -> Tensor:
-    """Add white Gaussian noise to `(N,)` at a signal-to-noise ratio in decibels."""
-    level = wave.square().mean().sqrt() / decibels(snr_db)
-    return wave + torch.randn(wave.shape, generator=generator, dtype=wave.dtype) * level
+def changed_size(size: int, sample_rate: int, speed: float) -> int:
+    """How many samples `change_speed` makes of so many."""
+    return math.ceil(size * sample_rate / _played_rate(sample_rate, speed))
+
+
+def add_noise(wave: Tensor, noise: Tensor, snr_db: float) -> Tensor:
+    """Add noise of root mean square 1 to samples, both `(N,)`, at a signal-to-noise ratio in decibels."""
+    return wave + noise * (wave.square().mean().sqrt() / decibels(snr_db))
 
 
 def spec_augment(features: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -118,6 +157,11 @@ def _bands(size: int, count: int, widest: int, generator: torch.Generator) -> Te
     starts = (places * (size - widths + 1)).floor()
     positions = torch.arange(size).unsqueeze(1)  # against all bands at once: (size, count)
     return ((positions >= starts) & (positions < starts + widths)).any(dim=1)
+
+
+def _played_rate(sample_rate: int, speed: float) -> int:
+    hundredths = math.gcd(sample_rate, 100)  # exact for speeds in hundredths, and keeps the filter small
+    return round(sample_rate * speed / hundredths) * hundredths
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:

@@ -61,30 +61,35 @@ class BucketBatches:
         self._batch_frames = batch_frames
         self._seed, self._rank, self._world_size, self._shuffle = seed, rank, world_size, shuffle
 
-    def epoch(self, number: int) -> list[list[int]]:
+    def epoch(self, number: int, lengths: Sequence[int] | None = None) -> list[list[int]]:
         """Batches of one rank in one epoch; a pure function of the arguments, the seed and the number.
+
+        Args:
+            number: Of the epoch, from 0.
+            lengths: Frames of each utterance in this epoch, where augmentation changes them.
 
         Every utterance is in exactly one batch of one rank. With several ranks at most world_size - 1 of them
         are seen twice, where the last cut has too few for all ranks.
         """
         rng = np.random.default_rng((self._seed, number))
-        keys = self._lengths.astype(np.float64)
+        known = self._lengths if lengths is None else np.asarray(lengths, dtype=np.int64)
+        keys = known.astype(np.float64)
         if self._shuffle:
             keys = keys * rng.uniform(1 - JITTER, 1 + JITTER, len(keys))
-        cuts = list(self._cuts(np.argsort(keys, kind="stable")))
+        cuts = list(self._cuts(known, np.argsort(keys, kind="stable")))
         if self._shuffle:
             cuts = [cuts[n] for n in rng.permutation(len(cuts))]
         return [self._share(cut) for cut in cuts]
 
-    def _cuts(self, order: np.ndarray) -> Iterator[list[int]]:
+    def _cuts(self, lengths: np.ndarray, order: np.ndarray) -> Iterator[list[int]]:
         """Cut sorted utterances so that each rank's share of each cut keeps within the limits."""
         cut: list[int] = []
         longest = 0
         for index in order.tolist():
-            grown = max(longest, int(self._lengths[index]))
+            grown = max(longest, int(lengths[index]))
             if cut and not self._fits(len(cut) + 1, grown):
                 yield cut
-                cut, grown = [], int(self._lengths[index])
+                cut, grown = [], int(lengths[index])
             cut.append(index)
             longest = grown
         yield cut

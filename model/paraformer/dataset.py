@@ -16,11 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from paraformer.audio import audio_seconds, read_audio
-from paraformer.augment import AugmentConfig, augment_wave, spec_augment
+from paraformer.augment import AugmentConfig, augment_wave, changed_size, draw_speed, spec_augment
 from paraformer.batch import Batch, Item, TutorialItem, collate
 from paraformer.errors import DataError
 from paraformer.features import FeatureExtractor, GlobalCmvn
 from paraformer.manifest import Utterance, raise_faults, read_manifest
+from paraformer.noise import RecordedNoise, nobody_speaks
 from paraformer.tokenizer import Tokenizer
 from paraformer.toy import ToySeq2SeqDataset
 
@@ -48,7 +49,8 @@ class SpeechDataset(Dataset[Item]):
         tokenizer: Makes tokens of the transcripts.
         extractor: Makes features of the samples.
         cmvn: Normalises the features, if given.
-        augment: What training changes; without it every access gives the same tensors.
+        augment: What training changes; without it every access gives the same tensors. Its share of silence
+            is added behind the utterances, under names such as `silence-00003`.
         seed: With the epoch and the utterance's id it decides every random choice.
         memory_bytes: How much to keep in memory between epochs.
     """
@@ -64,13 +66,15 @@ class SpeechDataset(Dataset[Item]):
         seed: int = 0,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
-        self.utterances = list(utterances)
+        self._spoken = len(utterances)
+        self.utterances = [*utterances, *_silences(utterances, augment, seed)]
         self.tokenizer = tokenizer
         self.extractor = extractor
         self.cmvn = cmvn
         self.augment = augment
         self.seed = seed
         self.epoch = 0
+        self._recorded = _recorded_noise(augment, extractor.config.sample_rate)
         self._kept: dict[int, Tensor] = {}
         self._room = memory_bytes
 
@@ -92,10 +96,19 @@ class SpeechDataset(Dataset[Item]):
         """Choose which epoch's augmentation comes next."""
         self.epoch = epoch
 
-    def frames(self) -> list[int]:
-        """T of every utterance before augmentation, from manifests and file headers; nothing is decoded."""
+    def frames(self, epoch: int | None = None) -> list[int]:
+        """T of every utterance, from manifests and file headers; nothing is decoded.
+
+        Args:
+            epoch: The epoch whose speeds count; by default the lengths are those before augmentation.
+        """
         rate = self.extractor.config.sample_rate
-        return [self.extractor.num_frames(round(self._seconds(u) * rate)) for u in self.utterances]
+        sizes = [round(_seconds(utterance) * rate) for utterance in self.utterances]
+        if epoch is not None and self.augment is not None and self.augment.speeds:
+            for index, utterance in enumerate(self.utterances[: self._spoken]):
+                speed = draw_speed(self.augment, self._generator(utterance, epoch))
+                sizes[index] = changed_size(sizes[index], rate, speed)
+        return [self.extractor.num_frames(size) for size in sizes]
 
     def estimate_cmvn(self, max_utterances: int = 500) -> GlobalCmvn:
         """Normalisation statistics of unaugmented features over so many utterances at most, evenly spread."""
@@ -107,14 +120,22 @@ class SpeechDataset(Dataset[Item]):
     def _features(self, index: int) -> Tensor:
         if self.augment is None:
             return self._keep(index, self._normalised)
-        generator = self._generator(self.utterances[index])
-        if self.augment.changes_samples or self.extractor.config.dither > 0:
+        generator = self._generator(self.utterances[index], self.epoch)
+        if index >= self._spoken:
+            features = self._normalise(self.extractor(self._silence(index, generator), generator))
+        elif self.augment.changes_samples or self.extractor.config.dither > 0:
             wave = self._keep(index, self._read_index)
-            wave = augment_wave(wave, self.extractor.config.sample_rate, self.augment, generator)
+            rate = self.extractor.config.sample_rate
+            wave = augment_wave(wave, rate, self.augment, generator, self._recorded)
             features = self._normalise(self.extractor(wave, generator))
         else:
             features = self._keep(index, self._normalised)
         return spec_augment(features, self.augment, generator)
+
+    def _silence(self, index: int, generator: torch.Generator) -> Tensor:
+        rate = self.extractor.config.sample_rate
+        size = round(_seconds(self.utterances[index]) * rate)
+        return nobody_speaks(size, rate, generator, self._recorded)
 
     def _normalised(self, index: int) -> Tensor:
         return self._normalise(self.extractor(self._read_index(index)))
@@ -131,9 +152,6 @@ class SpeechDataset(Dataset[Item]):
         except DataError as error:
             raise DataError(f"{utterance.source or utterance.id}: {error}") from error
 
-    def _seconds(self, utterance: Utterance) -> float:
-        return audio_seconds(utterance.path) if utterance.seconds is None else utterance.seconds
-
     def _keep(self, index: int, compute: Callable[[int], Tensor]) -> Tensor:
         """What `compute` gives for an utterance, from memory if it is there, and into it if it fits."""
         if index in self._kept:
@@ -144,8 +162,8 @@ class SpeechDataset(Dataset[Item]):
             self._kept[index] = value
         return value
 
-    def _generator(self, utterance: Utterance) -> torch.Generator:
-        key = f"{self.seed}/{self.epoch}/{utterance.id}".encode()
+    def _generator(self, utterance: Utterance, epoch: int) -> torch.Generator:
+        key = f"{self.seed}/{epoch}/{utterance.id}".encode()
         return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "little"))
 
 
@@ -173,6 +191,28 @@ class AudioDataset(Dataset[TutorialItem]):
         """Features `(T, 80)`, tokens `(U,)`, T, U."""
         item = self._speech[index]
         return item.features, item.tokens, item.feat_len, item.token_len
+
+
+def _silences(utterances: Sequence[Utterance], augment: AugmentConfig | None, seed: int) -> list[Utterance]:
+    """Stand-ins for recordings without speech, from a tenth of an utterance's duration to the whole of it."""
+    count = round(augment.silence_share * len(utterances)) if augment is not None else 0
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randint(max(1, len(utterances)), (count,), generator=generator).tolist()
+    shares = (0.1 + 0.9 * torch.rand(count, generator=generator)).tolist()
+    return [
+        Utterance(f"silence-{number:05d}", Path("silence"), "", seconds=share * _seconds(utterances[model]))
+        for number, (model, share) in enumerate(zip(chosen, shares, strict=True))
+    ]
+
+
+def _recorded_noise(augment: AugmentConfig | None, sample_rate: int) -> RecordedNoise | None:
+    if augment is None or augment.noise_folder is None:
+        return None
+    return RecordedNoise(augment.noise_folder, sample_rate)
+
+
+def _seconds(utterance: Utterance) -> float:
+    return audio_seconds(utterance.path) if utterance.seconds is None else utterance.seconds
 
 
 def check_vocabulary(utterances: Sequence[Utterance], tokenizer: Tokenizer) -> None:

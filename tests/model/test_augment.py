@@ -3,7 +3,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paraformer.augment import AugmentConfig, add_noise, augment_wave, change_speed, spec_augment
+from paraformer.augment import (
+    AugmentConfig,
+    add_noise,
+    augment_wave,
+    change_speed,
+    changed_size,
+    draw_speed,
+    spec_augment,
+)
+from paraformer.noise import coloured_noise
 
 
 def generator(seed=0):
@@ -30,13 +39,34 @@ def test_speed_changes_duration_and_pitch_together(speed):
 @pytest.mark.parametrize("snr", [0.0, 10.0, 30.0])
 def test_noise_has_the_level_asked_for(snr):
     wave = torch.sin(torch.arange(16000) / 20)
-    noise = add_noise(wave, snr, generator()) - wave
+    noise = add_noise(wave, coloured_noise(len(wave), 0, generator()), snr) - wave
     measured = 10 * torch.log10(wave.square().mean() / noise.square().mean())
     assert measured == pytest.approx(snr, abs=0.2)
 
 
 def test_noise_on_silence_is_silence():
-    assert torch.equal(add_noise(torch.zeros(100), 10, generator()), torch.zeros(100))
+    assert torch.equal(add_noise(torch.zeros(100), torch.ones(100), 10), torch.zeros(100))
+
+
+def test_a_share_of_the_utterances_stays_clean():
+    config = AugmentConfig(noise_snr_db=(0.0, 10.0), noise_slope_db=(0.0, 6.0), noise_share=0.3)
+    wave = torch.ones(50)
+    noisy = sum(
+        not torch.equal(augment_wave(wave, 16000, config, generator(seed)), wave) for seed in range(1000)
+    )
+    assert noisy == pytest.approx(300, abs=45)  # three standard deviations of a binomial draw
+
+
+@given(st.integers(1, 5000), st.sampled_from([0.9, 1.0, 1.1, 0.87]), st.sampled_from([8000, 16000, 22050]))
+def test_the_size_after_a_change_of_speed_is_known_before(size, speed, rate):
+    assert changed_size(size, rate, speed) == len(change_speed(torch.zeros(size), rate, speed))
+
+
+def test_the_speed_is_drawn_first():
+    config = AugmentConfig(speeds=(0.9, 1.0, 1.1), gain_db=(-6, 6), noise_snr_db=(5, 20))
+    for seed in range(9):
+        size = changed_size(1000, 16000, draw_speed(config, generator(seed)))
+        assert len(augment_wave(torch.randn(1000), 16000, config, generator(seed))) == size
 
 
 def test_the_gain_keeps_within_its_limits_and_uses_them():
@@ -86,7 +116,17 @@ def test_the_same_generator_state_gives_the_same_augmentation():
 
 
 def test_impossible_values_are_all_named():
-    faults = AugmentConfig(speeds=(0.1, 1.0), gain_db=(3, -3), time_masks=-1).faults()
-    assert [fault.path for fault in faults] == ["speeds", "gain_db", "time_masks"]
+    faults = AugmentConfig(
+        speeds=(0.1, 1.0), gain_db=(3, -3), silence_share=1.5, noise_share=-1, time_masks=-1
+    ).faults()
+    assert [fault.path for fault in faults] == [
+        "speeds",
+        "gain_db",
+        "noise_share",
+        "silence_share",
+        "time_masks",
+    ]
     assert str(faults[0]) == "speeds: must lie within 0.5 and 2, but one is 0.1"
     assert AugmentConfig().faults() == []
+    [fault] = AugmentConfig(noise_folder="noises").faults()
+    assert "is read for noise_snr_db or silence_share" in str(fault)

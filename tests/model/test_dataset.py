@@ -87,6 +87,41 @@ def test_augmentation_depends_on_seed_epoch_and_utterance_alone(corpus, augment)
     assert not torch.equal(other_seed[2].features, fourth)
 
 
+def test_the_frames_of_an_epoch_are_those_after_the_change_of_speed(corpus):
+    dataset = speech(corpus, augment=AUGMENT)
+    seen = set()
+    for epoch in range(6):
+        dataset.set_epoch(epoch)
+        frames = dataset.frames(epoch)
+        assert frames == [dataset[index].feat_len for index in range(3)]
+        seen.add(tuple(frames))
+    assert len(seen) > 2
+
+
+def test_silence_is_added_with_empty_transcripts_and_sounds_new_in_every_epoch(corpus):
+    dataset = speech(corpus, augment=AugmentConfig(silence_share=1.0))
+    assert len(dataset) == 6
+    assert [utterance.id for utterance in dataset.utterances[3:]] == [f"silence-{n:05d}" for n in range(3)]
+    batch = collate([dataset[index] for index in range(6)])
+    assert batch.token_lens.tolist()[3:] == [0, 0, 0]
+    assert dataset.frames(0) == batch.feat_lens.tolist()
+    first = dataset[4].features
+    assert torch.equal(first, speech(corpus, augment=AugmentConfig(silence_share=1.0))[4].features)
+    dataset.set_epoch(1)
+    assert not torch.equal(first, dataset[4].features)
+    assert collate([dataset[3], dataset[4]]).tokens.shape == (2, 0)
+
+
+def test_noise_may_come_from_a_folder(corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("noise")
+    soundfile.write(folder / "tone.wav", np.sin(np.arange(16000) * 2 * np.pi * 3000 / 16000), 16000)
+    augment = AugmentConfig(noise_snr_db=(-30.0, -30.0), noise_folder=str(folder))
+    features = speech(corpus, augment=augment)[0].features
+    louder = (features - speech(corpus)[0].features).mean(dim=0)
+    assert louder.argmax() in range(48, 66)  # the mel bins around 3 kHz
+    assert louder.max() > louder[:30].max() + 3
+
+
 def test_dither_is_for_training_only(corpus):
     dithered = FeatureExtractor(FeatureConfig(dither=1.0))
     utterances = read_manifest(corpus / "train.tsv")

@@ -140,3 +140,28 @@ def test_an_empty_transcript_has_a_finite_loss() -> None:
     out = build(small())(empty)
     out.total.backward()
     assert out.total.isfinite()
+
+
+@pytest.mark.parametrize("decoder", ["transformer", "sanm", "autoregressive"])
+@pytest.mark.parametrize("kind", ["cif", "ctc_compress", "uniform"])
+@pytest.mark.parametrize("token_lens", [(0, 3), (0, 0)])
+def test_empty_transcripts_teach_to_write_nothing(
+    kind: str, decoder: str, token_lens: tuple[int, int]
+) -> None:
+    """Where nobody speaks, counts fall and CTC prefers the blank; and nothing becomes infinite."""
+    objective = build(small(kind, decoder, mwer_weight=0.1)).train()
+    lengths = torch.tensor(token_lens)
+    tokens = torch.full((2, max(token_lens)), 5) * (torch.arange(max(token_lens)) < lengths.unsqueeze(1))
+    batch = Batch(torch.randn(2, 90, 10), torch.tensor([90, 60]), tokens, lengths, ["a", "b"])
+    optimiser = torch.optim.SGD(objective.parameters(), lr=0.05)
+    totals = []
+    for _ in range(8):
+        optimiser.zero_grad()
+        out = objective(batch)
+        out.total.backward()
+        gradients = [p.grad for p in objective.parameters() if p.grad is not None]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+        torch.nn.utils.clip_grad_norm_(objective.parameters(), 5.0)
+        optimiser.step()
+        totals.append(out.total.item())
+    assert totals[-1] < totals[0]

@@ -33,6 +33,7 @@ WITHOUT_EFFECT = (
     "data.train",
     "data.dev",
     "data.test",
+    "data.augment.noise_folder",
     "training.loader_workers",
 )
 """Keys, or beginnings of keys, that cannot change a result."""

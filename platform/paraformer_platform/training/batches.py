@@ -61,13 +61,17 @@ class TrainingBatches:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of the first epoch; with a limit of frames later epochs may differ by a few."""
-        return -(-len(self._plan.epoch(0)) // self._accumulate)
+        return -(-len(self.plan(0)) // self._accumulate)
+
+    def plan(self, number: int) -> list[list[int]]:
+        """Which utterances make each batch of an epoch, by the lengths that they have in it."""
+        return self._plan.epoch(number, self.dataset.frames(number))
 
     def epoch(self, number: int) -> Iterator[list[Batch]]:
         """For each optimiser step of an epoch the batches whose gradients it adds up."""
         self.dataset.set_epoch(number)
         group: list[Batch] = []
-        for batch in load(self.dataset, self._plan.epoch(number), self._loader_workers):
+        for batch in load(self.dataset, self.plan(number), self._loader_workers):
             group.append(batch)
             if len(group) == self._accumulate:
                 yield group

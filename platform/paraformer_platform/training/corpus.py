@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paraformer.errors import DataError
 from paraformer.manifest import Utterance, fingerprint, read_manifest
+from paraformer.noise import noise_files
 from paraformer_platform.config.recipe import load_recipe
 from paraformer_platform.config.schema import DataConfig
 
@@ -21,21 +22,26 @@ class Corpus:
     train: list[Utterance]
     dev: list[Utterance]
     test: list[Utterance]
+    noise: list[Path] = field(default_factory=list)
+    """Recordings of noise that augmentation adds, where it does."""
 
     def fingerprint(self) -> str:
         """SHA-256 of all that is said and heard; every audio file is read for it."""
         parts = [fingerprint(utterances) for utterances in (self.train, self.dev, self.test)]
+        parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.noise]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def read_corpus(data: DataConfig) -> Corpus:
-    """Read the three manifests.
+    """Read the three manifests, and list the recordings of noise.
 
     Raises:
         DataError: if one is missing or faulty, or an utterance is in two of them.
     """
     folder = Path(data.folder)
-    corpus = Corpus(*(read_manifest(folder / name) for name in (data.train, data.dev, data.test)))
+    train, dev, test = (read_manifest(folder / name) for name in (data.train, data.dev, data.test))
+    noise = data.augment.noise_folder
+    corpus = Corpus(train, dev, test, [] if noise is None else noise_files(noise))
     _refuse_overlap(data, corpus)
     return corpus
 

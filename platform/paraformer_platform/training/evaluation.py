@@ -77,7 +77,7 @@ class Evaluator:
         for batch in self._batches(dataset):
             with autocast(self.config.training.precision, self.device):
                 output = objective(batch)
-            tokens = batch.token_lens.sum()
+            tokens = batch.token_lens.sum().clamp(min=1)
             meter.add(token_sums(output, tokens), tokens)
         return dict(meter.means("dev"))
 

@@ -66,7 +66,8 @@ class Fitting:
         """Change the weights once by the gradients of some batches, together over all processes."""
         self.model.train()
         batches = [batch.to(self._device) for batch in group]
-        tokens = [batch.token_lens.sum() for batch in batches]
+        # The losses of a batch in which nobody speaks are those of one token, see `paraformer.losses`.
+        tokens = [batch.token_lens.sum().clamp(min=1) for batch in batches]
         everywhere = total_over_ranks(torch.stack(tokens).sum(), self._world_size)
         sums: Tensor = torch.zeros(len(PARTS), device=self._device)
         for number, (batch, count) in enumerate(zip(batches, tokens, strict=True), start=1):

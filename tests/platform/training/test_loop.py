@@ -4,15 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from paraformer.audio import write_audio
+from paraformer.augment import AugmentConfig
 from paraformer.errors import ConfigError, DataError
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.errors import TrainingError
 from paraformer_platform.training.checkpoint import average_weights, load_checkpoint
+from paraformer_platform.training.corpus import read_corpus
 from paraformer_platform.training.journal import read_journal
 from paraformer_platform.training.loop import TrialResult, train
+from paraformer_platform.training.preparation import identify
 from paraformer_platform.training.reporter import LocalReporter
 from paraformer_platform.training.trial_folder import TrialFolder
 
@@ -114,6 +119,35 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     assert _states(tmp_path) == ["started", "stopped", "resumed", "completed"]
     for name in ("last_checkpoint", "best_checkpoint"):
         assert _same_weights(getattr(TrialFolder(tmp_path), name), getattr(TrialFolder(whole.folder), name))
+
+
+def test_augmented_training_with_silence_resumes_as_well(
+    config: ExperimentConfig, stopping: Any, tmp_path: Path
+) -> None:
+    """Speeds change lengths and so batches; a step of silence alone has gradients, and finite ones."""
+    augment = AugmentConfig(
+        speeds=(0.9, 1.0, 1.1), gain_db=(-6, 6), noise_snr_db=(5, 20), noise_slope_db=(0, 6),
+        silence_share=0.25, time_masks=2, frequency_masks=2,
+    )  # fmt: skip
+    config = replace(config, data=replace(config.data, augment=augment))
+    config = _change(config, batch_size=1, num_epochs=2)
+    train(config, tmp_path / "whole", LocalReporter())
+    train(config, tmp_path / "parts", stopping(1))
+    train(config, tmp_path / "parts", LocalReporter())
+    assert [step for step, _ in _measured(tmp_path / "whole")] == [30, 60, 60]  # 24 utterances, 6 silences
+    assert _measured(tmp_path / "parts") == _measured(tmp_path / "whole")
+
+
+def test_noise_recordings_belong_to_the_data(config: ExperimentConfig, tmp_path: Path) -> None:
+    """What is in the folder decides the training's identity, not where the folder lies."""
+    keys = []
+    for folder, samples in (("a", [0.1] * 800), ("b", [0.1] * 800), ("c", [0.2] * 800)):
+        (tmp_path / folder).mkdir()
+        write_audio(tmp_path / folder / "noise.wav", np.array(samples))
+        augment = AugmentConfig(noise_snr_db=(0, 9), noise_folder=str(tmp_path / folder))
+        noisy = replace(config, data=replace(config.data, augment=augment))
+        keys.append(identify(noisy, read_corpus(noisy.data)).trial_key)
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_stopping_within_an_epoch_loses_only_that_epoch(
