@@ -123,7 +123,7 @@ class SpeechDataset(Dataset[Item]):
         generator = self._generator(self.utterances[index], self.epoch)
         if index >= self._spoken:
             features = self._normalise(self.extractor(self._silence(index, generator), generator))
-        elif self.augment.changes_samples or self.extractor.config.dither > 0:
+        elif self._keeps_samples:
             wave = self._keep(index, self._read_index)
             rate = self.extractor.config.sample_rate
             wave = augment_wave(wave, rate, self.augment, generator, self._recorded)
@@ -135,7 +135,17 @@ class SpeechDataset(Dataset[Item]):
     def _silence(self, index: int, generator: torch.Generator) -> Tensor:
         rate = self.extractor.config.sample_rate
         size = round(_seconds(self.utterances[index]) * rate)
-        return nobody_speaks(size, rate, generator, self._recorded)
+        return nobody_speaks(size, rate, generator, self._recorded, self._speak)
+
+    def _speak(self, generator: torch.Generator) -> Tensor:
+        """The samples of an utterance drawn at random."""
+        index = int(torch.randint(self._spoken, (), generator=generator))
+        return self._keep(index, self._read_index) if self._keeps_samples else self._read_index(index)
+
+    @property
+    def _keeps_samples(self) -> bool:
+        """Whether samples stay in memory and not features, which change from epoch to epoch."""
+        return self.augment is not None and (self.augment.changes_samples or self.extractor.config.dither > 0)
 
     def _normalised(self, index: int) -> Tensor:
         return self._normalise(self.extractor(self._read_index(index)))

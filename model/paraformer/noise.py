@@ -4,6 +4,7 @@ Shapes: N samples. Everything is drawn from the caller's generator, so the same 
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,6 +19,8 @@ SLOPES_DB = (0.0, 6.0)
 SILENCE_LEVELS_DB = (-85.0, -12.0)
 """Loudness of a sample of silence against full scale: from a quiet converter's hiss to louder than speech."""
 MAINS_HERTZ = (50.0, 60.0)
+BABBLERS = (4, 10)
+"""Least and greatest number of voices at once: too many to follow one of them."""
 _OCTAVE_DB = 20.0 * math.log10(2.0)
 _BLOCK = 4096
 """Samples that noise is made in multiples of: Fourier transforms of such sizes are fast."""
@@ -52,6 +55,23 @@ def hum(size: int, sample_rate: int, generator: torch.Generator) -> Tensor:
     return _of_level_1(waves.sum(dim=1).float())
 
 
+def babble(size: int, generator: torch.Generator, speak: Callable[[torch.Generator], Tensor]) -> Tensor:
+    """Many voices at once, `(N,)`, root mean square 1: a room of people of whom none can be understood.
+
+    Each voice is a recording of speech, played backwards so that it holds no words, from anywhere in it and
+    repeated if it is too short.
+
+    Args:
+        size: N.
+        generator: Source of the number of voices and of where each begins.
+        speak: Draws a recording of speech.
+    """
+    mixed = torch.zeros(size)
+    for _ in range(int(torch.randint(BABBLERS[0], BABBLERS[1] + 1, (), generator=generator))):
+        mixed += _of_level_1(_stretch(speak(generator).flip(0), size, generator))
+    return _of_level_1(mixed)
+
+
 class RecordedNoise:
     """Recordings of noise in a folder, read when they are first drawn and then kept.
 
@@ -77,9 +97,7 @@ class RecordedNoise:
         choice = int(torch.randint(len(self.files), (), generator=generator))
         if choice not in self._kept:
             self._kept[choice] = read_audio(self.files[choice], self._sample_rate)
-        wave = self._kept[choice]
-        start = int(torch.randint(len(wave), (), generator=generator))
-        return _of_level_1(wave[torch.arange(start, start + size) % len(wave)])
+        return _of_level_1(_stretch(self._kept[choice], size, generator))
 
 
 def noise_files(folder: str | Path) -> list[Path]:
@@ -100,28 +118,45 @@ def noise_files(folder: str | Path) -> list[Path]:
 
 
 def nobody_speaks(
-    size: int, sample_rate: int, generator: torch.Generator, recorded: RecordedNoise | None = None
+    size: int,
+    sample_rate: int,
+    generator: torch.Generator,
+    recorded: RecordedNoise | None = None,
+    speak: Callable[[torch.Generator], Tensor] | None = None,
 ) -> Tensor:
-    """A recording without speech, `(N,)`: digital silence, noise of any colour, hum, or recorded noise.
+    """A recording in which nobody can be understood, `(N,)`.
+
+    One in ten is digital silence, two are hum, two are babble, five are noise of any colour.
 
     Args:
         size: N.
         sample_rate: Hertz.
         generator: Source of kind, level and sound.
         recorded: Recorded noise, if there is any: then half of the sounds are taken from it.
+        speak: Draws a recording of speech to make babble of; without it there is noise instead.
     """
     kind = float(torch.rand((), generator=generator))
-    low, high = SILENCE_LEVELS_DB
-    level = 10 ** ((low + (high - low) * float(torch.rand((), generator=generator))) / 20)
-    slope = SLOPES_DB[0] + (SLOPES_DB[1] - SLOPES_DB[0]) * float(torch.rand((), generator=generator))
-    if recorded is not None and float(torch.rand((), generator=generator)) < 0.5:
+    level = 10 ** (_uniform(*SILENCE_LEVELS_DB, generator) / 20)
+    if recorded is not None and _uniform(0, 1, generator) < 0.5:
         return level * recorded.draw(size, generator)
     if kind < 0.1:
         return torch.zeros(size)
-    noise = coloured_noise(size, slope, generator)
-    if kind < 0.3:  # a hum is never without some hiss
+    if kind < 0.3 and speak is not None:
+        return level * babble(size, generator, speak)
+    noise = coloured_noise(size, _uniform(*SLOPES_DB, generator), generator)
+    if kind > 0.8:  # a hum is never without some hiss
         return level * _of_level_1(hum(size, sample_rate, generator) + 0.1 * noise)
     return level * noise
+
+
+def _stretch(wave: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """So many samples of a recording from anywhere in it, begun anew where it ends."""
+    start = int(torch.randint(len(wave), (), generator=generator))
+    return wave[torch.arange(start, start + size) % len(wave)]
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
 
 
 def _of_level_1(wave: Tensor) -> Tensor:

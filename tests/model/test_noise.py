@@ -3,7 +3,7 @@ import soundfile
 import torch
 
 from paraformer.errors import DataError
-from paraformer.noise import RecordedNoise, coloured_noise, hum, nobody_speaks
+from paraformer.noise import RecordedNoise, babble, coloured_noise, hum, nobody_speaks
 
 
 def generator(seed=0):
@@ -39,6 +39,32 @@ def test_hum_is_the_mains_and_its_harmonics():
     spectrum = torch.fft.rfft(wave).abs()
     loud = (spectrum > 0.01 * spectrum.max()).nonzero().flatten()  # in hertz, for one second
     assert any(all(one % mains == 0 for one in loud.tolist()) for mains in (50, 60))
+
+
+def test_babble_is_many_voices_backwards():
+    """Each voice rises by one, so all of them together fall, but for the places where one begins anew."""
+    spoken = []
+
+    def speak(draw):
+        spoken.append(None)
+        return torch.arange(1.0, 501.0)
+
+    falling = babble(400, generator(), speak).diff() < 0
+    assert 4 <= len(spoken) <= 10
+    assert (~falling).sum() <= len(spoken)
+    assert babble(700, generator(1), speak).square().mean() == pytest.approx(1, abs=1e-4)
+
+
+def test_babble_is_a_share_of_what_is_heard_where_nobody_speaks():
+    asked = []
+
+    def speak(draw):
+        asked.append(draw.initial_seed())
+        return torch.ones(100)
+
+    for seed in range(300):
+        nobody_speaks(200, 16000, generator(seed), speak=speak)
+    assert len(set(asked)) == pytest.approx(60, abs=21)  # a fifth, within three standard deviations
 
 
 def test_nobody_speaks_at_many_levels_and_sometimes_digital_silence():

@@ -8,8 +8,9 @@ pinyin, training is without words that sound like one of dev or test.
 from dataclasses import replace
 from pathlib import Path
 
+from paraformer.corpora.layout import contents
 from paraformer.corpora.splits import Splits, hold_out, read_with_splits, without_held_out_sentences
-from paraformer.errors import ConfigError, DataError
+from paraformer.errors import DataError
 from paraformer.manifest import Utterance
 
 SHARES = {"dev": 0.06, "test": 0.08}
@@ -26,8 +27,6 @@ def read(folder: Path, text: str = "text") -> Splits:
         folder: The project's copy, or the authors' folder.
         text: `text` for characters or `pinyin`.
     """
-    if text not in ("text", "pinyin"):
-        raise ConfigError(f"text of audio_cmn must be 'text' (characters) or 'pinyin', but is {text!r}")
     if (folder / "manifest.tsv").is_file():
         splits = read_with_splits(folder / "manifest.tsv", text)
         named = {part: [replace(u, speaker=SPEAKER) for u in splits[part]] for part in splits}
@@ -45,6 +44,7 @@ def _words(folder: Path) -> list[Utterance]:
     utterances = [Utterance(word, path, word, SPEAKER) for path, word in words if "_" not in word]
     if not utterances:
         raise DataError(
-            f"{folder} holds neither manifest.tsv nor 64k/hsk/cmn-….mp3; name the folder of audio-cmn"
+            f"{folder} holds neither manifest.tsv nor 64k/hsk/cmn-….mp3, but {contents(folder)}; name the "
+            "folder of audio-cmn (github.com/hugolpz/audio-cmn)"
         )
     return utterances

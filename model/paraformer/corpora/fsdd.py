@@ -1,7 +1,8 @@
 """The Free Spoken Digit Dataset: single English digits, and strings of them made by joining recordings.
 
 Its authors' test set are the recordings with index 0–4 of each speaker and digit; those with index 5–9 are
-dev here. All speakers are in all parts: this corpus tells nothing about strangers.
+dev here. All speakers are in all parts, so this tells nothing about strangers. The division by speakers does:
+yweweler is test, lucas dev, all others train, with all of their recordings.
 """
 
 import itertools
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from paraformer.audio import read_audio, write_audio
+from paraformer.corpora.layout import contents
 from paraformer.corpora.splits import Splits
 from paraformer.errors import ConfigError, DataError
 from paraformer.manifest import Utterance
@@ -20,6 +22,10 @@ from paraformer.manifest import Utterance
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SAMPLE_RATE = 8000
 """Rate of the recordings, and of the strings joined from them, in hertz."""
+DIVISIONS = ("recordings", "speakers")
+"""The authors', and the one in which test and dev have speakers of their own."""
+SPEAKERS = {"lucas": "dev", "yweweler": "test"}
+"""Parts of the division by speakers; who is not named is in train."""
 PASSES = 4
 """How many strings each recording is in."""
 PAUSE_SECONDS = (0.05, 0.25)
@@ -29,8 +35,13 @@ _AUTHORS_NAME = re.compile(r"recordings/(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<in
 _OUR_NAME = re.compile(r"(?P<speaker>[a-z]+)/(?P<digit>\d)_(?P<index>\d+)\.flac")
 
 
-def read(folder: Path) -> Splits:
-    """Utterances of train, dev and test, one digit each."""
+def read(folder: Path, split: str = "recordings") -> Splits:
+    """Utterances of train, dev and test, one digit each.
+
+    Args:
+        folder: The authors' folder, or the project's copy.
+        split: One of `DIVISIONS`.
+    """
     splits: Splits = {"train": [], "dev": [], "test": []}
     for path in sorted([*folder.glob("recordings/*.wav"), *folder.glob("*/*.flac")]):
         relative = path.relative_to(folder).as_posix()
@@ -38,11 +49,16 @@ def read(folder: Path) -> Splits:
         if name:
             key = f"{name['speaker']}_{name['digit']}_{int(name['index']):02d}"
             utterance = Utterance(key, path, DIGITS[int(name["digit"])], name["speaker"])
-            splits[_part(int(name["index"]))].append(utterance)
-    if not all(splits.values()):
+            part = _part(int(name["index"])) if split == "recordings" else SPEAKERS.get(name["speaker"])
+            splits[part or "train"].append(utterance)
+    if not any(splits.values()):
         raise DataError(
-            f"{folder} holds no recordings/7_jackson_32.wav and the like; name the folder of FSDD"
+            f"{folder} holds no recordings/7_jackson_32.wav and the like, but {contents(folder)}; name the "
+            "folder of FSDD (github.com/Jakobovski/free-spoken-digit-dataset)"
         )
+    empty = [part for part, utterances in splits.items() if not utterances]
+    if empty:
+        raise DataError(f"{folder} has no recordings for {', '.join(empty)} by {split}; get all of FSDD")
     return splits
 
 

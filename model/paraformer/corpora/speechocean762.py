@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from paraformer.corpora.layout import contents
 from paraformer.corpora.splits import Splits, hold_out, read_with_splits, without_held_out_sentences
 from paraformer.errors import DataError
 from paraformer.manifest import Utterance, clean_text
@@ -28,7 +29,8 @@ def read(folder: Path) -> Splits:
         train, test = _read_kaldi(folder, "train"), _read_kaldi(folder, "test")
     else:
         raise DataError(
-            f"{folder} holds neither manifest.tsv nor train/wav.scp; name the folder of speechocean762"
+            f"{folder} holds neither manifest.tsv nor train/wav.scp, but {contents(folder)}; name the folder "
+            "of speechocean762 (https://www.openslr.org/101)"
         )
     splits = {**hold_out(train, {"dev": DEV_SHARE}, _speaker), "test": test}
     grown = {name: [_with_age_group(utterance) for utterance in part] for name, part in splits.items()}

@@ -39,20 +39,36 @@ def synth(
 
 @app.command(epilog="Example: paraformer data prepare fsdd ~/free-spoken-digit-dataset data/fsdd --join 1,5")
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="speechocean762, fsdd, audio_cmn, or folder for any other.")],
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="aishell, an4, audio_cmn, common_voice, fsdd, librispeech, speechocean762, thchs30, "
+            "or folder for any other."
+        ),
+    ],
     source: Annotated[Path, typer.Argument(help="Folder of the corpus, as its authors ship it.")],
     out: Annotated[Path, typer.Argument(help="Where the manifests go.")],
     join: Annotated[
         str | None,
         typer.Option(help="fsdd: join digits to strings of so many.", metavar="LEAST,MOST"),
     ] = None,
-    text: Annotated[str, typer.Option(help="audio_cmn: text (characters) or pinyin.")] = "text",
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="audio_cmn, thchs30: text (characters) or pinyin; common_voice: text or sentence.",
+            metavar="KIND",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="fsdd: recordings (the authors' parts) or speakers.", metavar="DIVISION"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a recorded corpus into manifests; the audio stays where it is."""
     from paraformer import corpora
 
-    manifests = corpora.prepare(corpus, source, out, join=_read_join(join), text=text)
+    manifests = corpora.prepare(corpus, source, out, join=_read_join(join), text=text, split=split)
     _print_splits(manifests, as_json)
 
 

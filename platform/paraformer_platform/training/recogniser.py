@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from paraformer.decoding import Hypothesis, decode
+from paraformer.errors import DataError
 from paraformer.model import Paraformer
 from paraformer_platform.training.checkpoint import build_frontend, build_model, load_checkpoint
 from paraformer_platform.training.frontend import Frontend
@@ -16,6 +17,8 @@ from paraformer_platform.training.gang import device_of_rank
 from paraformer_platform.training.precision import autocast
 
 Seconds = float
+FAINTEST = 1 / 32768
+"""One step of 16-bit audio; in a recording that never reaches it, nothing can be heard."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,21 @@ class Recogniser:
     def transcribe(self, waves: Sequence[Tensor]) -> list[Transcript]:
         """Understand some recordings at once; none changes what is understood of another.
 
+        In digital silence nothing is understood, whatever the model would make of it. To write nothing into
+        noise has to be learned: see `data.augment.silence_share`.
+
         Args:
-            waves: Samples `(N,)` of each.
+            waves: Samples `(N,)` of each, within ±1 at `sample_rate`.
+
+        Raises:
+            DataError: if one is not a single row of finite numbers.
         """
+        audible = [_is_audible(wave) for wave in waves]
+        heard = [wave for wave, loud in zip(waves, audible, strict=True) if loud]
+        understood = iter(self._understand(heard) if heard else [])
+        return [next(understood) if loud else Transcript("", []) for loud in audible]
+
+    def _understand(self, waves: Sequence[Tensor]) -> list[Transcript]:
         features = [self.frontend.features(wave).to(self.device) for wave in waves]
         lengths = torch.tensor([len(one) for one in features], device=self.device)
         with autocast(self.precision, self.device):
@@ -96,3 +111,12 @@ class Recogniser:
             for token, confidence, (start, end) in zip(found.tokens, found.confidences, times, strict=True)
         ]
         return Transcript(decode_tokens(found.tokens), spans)
+
+
+def _is_audible(wave: Tensor) -> bool:
+    if wave.dim() != 1 or not wave.is_floating_point() or not bool(wave.isfinite().all()):
+        raise DataError(
+            f"a recording must be finite floating-point samples (N,), but this is {tuple(wave.shape)} of "
+            f"{wave.dtype}; read files with `paraformer.audio.read_audio`"
+        )
+    return wave.numel() > 0 and float(wave.abs().amax()) >= FAINTEST

@@ -23,7 +23,7 @@ def read(manifests):
 @pytest.fixture
 def fsdd(tmp_path):
     folder = tmp_path / "fsdd"
-    for speaker in ("jackson", "lucas"):
+    for speaker in ("jackson", "lucas", "yweweler"):
         for digit in (0, 7):
             for index in range(12):
                 record(folder / "recordings" / f"{digit}_{speaker}_{index}.wav")
@@ -41,6 +41,12 @@ def test_fsdd_is_split_by_index_as_its_authors_do(fsdd, tmp_path):
     assert all(u.seconds == pytest.approx(0.3) for u in splits["train"])
 
 
+def test_fsdd_by_speakers_has_strangers_in_dev_and_test(fsdd, tmp_path):
+    splits = read(prepare("fsdd", fsdd, tmp_path / "out", split="speakers", join=(1, 3)))
+    speakers = {name: {u.speaker for u in splits[name]} for name in splits}
+    assert speakers == {"train": {"jackson"}, "dev": {"lucas"}, "test": {"yweweler"}}
+
+
 def test_joined_digits_say_their_text_and_keep_to_speaker_and_split(fsdd, tmp_path):
     splits = read(prepare("fsdd", fsdd, tmp_path / "out", join=(2, 4)))
     for name, utterances in splits.items():
@@ -50,7 +56,7 @@ def test_joined_digits_say_their_text_and_keep_to_speaker_and_split(fsdd, tmp_pa
             pauses = utterance.seconds - 0.3 * count
             assert 0.05 * (count + 1) - 0.01 <= pauses <= 0.25 * (count + 1) + 0.01
             assert utterance.path.is_relative_to(tmp_path / "out" / "audio" / name)
-            assert utterance.speaker in ("jackson", "lucas")
+            assert utterance.speaker in ("jackson", "lucas", "yweweler")
 
 
 def test_a_joined_string_holds_the_very_recordings_of_its_split(fsdd, tmp_path):
@@ -155,7 +161,7 @@ def test_a_split_column_counts_and_what_it_lacks_is_held_out(tmp_path):
 
 
 def test_faults_name_the_remedy(tmp_path):
-    with pytest.raises(ConfigError, match="no recipe for corpus 'timit'; choose one of audio_cmn"):
+    with pytest.raises(ConfigError, match="no recipe for corpus 'timit'; choose one of aishell, an4"):
         prepare("timit", tmp_path, tmp_path / "out")
     with pytest.raises(DataError, match=r"there is no folder .*gone; name the one that holds fsdd"):
         prepare("fsdd", tmp_path / "gone", tmp_path / "out")
@@ -164,7 +170,7 @@ def test_faults_name_the_remedy(tmp_path):
             prepare(name, tmp_path, tmp_path / "out")
     with pytest.raises(ConfigError, match="is for fsdd"):
         prepare("folder", tmp_path, tmp_path / "out", join=(1, 2))
-    with pytest.raises(ConfigError, match="is for audio_cmn"):
+    with pytest.raises(ConfigError, match="folder has no text='pinyin'; leave it out"):
         prepare("folder", tmp_path, tmp_path / "out", text="pinyin")
     assert not (tmp_path / "out").exists()
 
@@ -174,6 +180,7 @@ def test_faults_name_the_remedy(tmp_path):
     ("name", "options", "counts"),
     [
         ("fsdd", {}, [2000, 250, 250]),
+        ("fsdd", {"split": "speakers"}, [1500, 500, 500]),
         ("speechocean762", {}, [2239, 260, 500]),
         ("audio_cmn", {}, [6669, 500, 600]),
         ("audio_cmn", {"text": "pinyin"}, [6432, 500, 600]),
