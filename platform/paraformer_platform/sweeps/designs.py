@@ -80,7 +80,7 @@ class VariantNames:
 
     def __init__(self, space: Space) -> None:
         self._short = short_names([parameter.name for parameter in space.parameters])
-        self._baseline = {
+        self.baseline = {
             parameter.name: space.fixed.get(parameter.name)
             if parameter.baseline is None
             else parameter.baseline
@@ -89,9 +89,19 @@ class VariantNames:
 
     def variant(self, cell: Cell) -> Variant:
         """Return the variant of a cell; the one with all baseline values is called baseline."""
-        if all(self._baseline[name] == value for name, value in cell.items()):
+        if all(self.baseline[name] == value for name, value in cell.items()):
             return Variant(BASELINE, cell)
         return Variant(",".join(f"{self._short[name]}={_shown(value)}" for name, value in cell.items()), cell)
+
+
+def baseline_variant(space: Space) -> Variant:
+    """Return the variant in which every parameter that applies has its baseline value."""
+    values = VariantNames(space).baseline
+    cell: Cell = {}
+    for parameter in space.parameters:
+        if parameter.applies(space.lookup(cell)):
+            cell[parameter.name] = values[parameter.name]
+    return Variant(BASELINE, cell)
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:

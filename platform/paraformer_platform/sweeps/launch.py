@@ -11,6 +11,7 @@ from paraformer_platform.config.conversion import config_to_dict, flat_params
 from paraformer_platform.config.identity import code_version
 from paraformer_platform.config.schema import DataConfig, ExperimentConfig
 from paraformer_platform.errors import SweepError
+from paraformer_platform.sweeps.confirmation import ConfirmedTrials
 from paraformer_platform.sweeps.early_stop import scheduler_for
 from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, read_lock, write_lock
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, Planner, load_base, make_plan
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 SOURCE_FILE = "launch.json"
 PROPOSALS_FILE = "proposals.jsonl"
+CONFIRMED_FILE = "confirmed.json"
 NO_LIMIT = 10**9
 
 
@@ -125,7 +127,7 @@ class Launch:
         """Return the sweep for the runner."""
         resources, spec = self.base.resources, self.spec
         request = Request(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker)
-        source, proposed = self._source()
+        source, refresh = self._source()
         return SweepJob(
             name=spec.name,
             storage=self.storage,
@@ -146,7 +148,7 @@ class Launch:
             files=(self.folder / LOCK_FILE, self.folder / SWEEP_FILE),
             scheduler=scheduler_for(spec, self.base.training.num_epochs),
             checkpoints=spec.checkpoints,
-            refresh_files=lambda: self._note_proposals(proposed()),
+            refresh_files=refresh,
         )
 
     @property
@@ -158,17 +160,21 @@ class Launch:
         ensure_corpus(config.data, self._progress)
         return read_corpus(config.data).fingerprint()
 
-    def _source(self) -> tuple[TrialSource, Callable[[], Sequence[Any]]]:
-        """Return where trials come from, and what a search has proposed so far."""
-        if self.plan.searched is None:
-            return PlannedTrials(self.plan.trials), tuple
-        search = SearchTrials(self._planner, self.plan, self.folder / PROPOSALS_FILE)
-        return search, lambda: search.proposed
+    def _source(self) -> tuple[TrialSource, Callable[[], None]]:
+        """Return where trials come from, and what enters into the lock what they added to the plan."""
+        planned = PlannedTrials(self.plan.trials)
+        searched: SearchTrials | PlannedTrials = planned
+        if self.plan.searched is not None:
+            searched = SearchTrials(self._planner, self.plan, self.folder / PROPOSALS_FILE)
+        if self.spec.confirm is None:
+            return searched, lambda: self._note(searched.proposed)
+        trials = ConfirmedTrials(self._planner, self.plan, searched, self.folder / CONFIRMED_FILE)
+        return trials, lambda: self._note(trials.proposed, trials.confirmed)
 
-    def _note_proposals(self, proposed: Sequence[Any]) -> None:
-        """Enter what a search proposed into the lock, from which the report is made."""
-        if proposed:
-            self.lock = lock_of(self.plan, self.options.command, proposed)
+    def _note(self, proposed: Sequence[Any], confirmed: Sequence[Any] = ()) -> None:
+        """Enter what a search proposed, and what of it is confirmed, into the lock; the report reads it."""
+        if proposed or confirmed:
+            self.lock = lock_of(self.plan, self.options.command, proposed, confirmed)
             write_lock(self.folder / LOCK_FILE, self.lock)
 
     def _describe(self, trial: PlannedTrial) -> TrialSheet:
@@ -183,6 +189,7 @@ class Launch:
             params=flat_params(trial.config),
             data_fingerprint=data_fingerprint,
             code_version=self.plan.code_version,
+            whole=self.spec.confirm is not None and trial.seed in self.spec.confirm.seeds,
         )
 
     def _max_concurrent(self) -> int | None:

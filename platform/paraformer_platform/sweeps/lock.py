@@ -14,12 +14,13 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from paraformer_platform.errors import SweepError
+from paraformer_platform.sweeps.objective import Objective
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, PlannedVariant
 
 VERSION = 1
@@ -27,6 +28,8 @@ LOCK_FILE = "sweep.lock.json"
 COMPARED = ("method", "metric", "baseline", "search", "data_fingerprint", "code_version")
 """What must not change between the begin of a sweep and its end, beside variants, seeds and trials."""
 MOST_SHOWN = 10
+CONFIRM = "confirm"
+"""Stage of the trials that confirm what a search has found; those of the search itself have none."""
 
 Lock = dict[str, Any]
 
@@ -35,6 +38,7 @@ def lock_of(
     plan: Plan,
     command: str = "",
     proposed: Iterable[tuple[PlannedVariant, Iterable[PlannedTrial]]] = (),
+    confirmed: Iterable[tuple[PlannedVariant, Iterable[PlannedTrial]]] = (),
 ) -> Lock:
     """Return the lock of a plan, as plain data.
 
@@ -42,9 +46,12 @@ def lock_of(
         plan: The plan.
         command: The command that began the sweep.
         proposed: What a search has added so far, in the order of its proposals.
+        confirmed: What is trained once more from fresh seeds, the baseline first; see `confirmation`.
     """
-    added = list(proposed)
-    variants = [*plan.variants, *(variant for variant, _ in added)]
+    added, fresh = list(proposed), list(confirmed)
+    searched = [*plan.variants, *(variant for variant, _ in added)]
+    known = {variant.id for variant in searched}
+    variants = [*searched, *(variant for variant, _ in fresh if variant.id not in known)]
     trials = [*plan.trials, *(trial for _, trials in added for trial in trials)]
     spec = plan.spec
     lock = {
@@ -57,6 +64,8 @@ def lock_of(
         "seeds": list(spec.seeds),
         "factors": _factors(variants),
         "search": _search(plan),
+        "confirm": _confirm(plan, [variant.id for variant, _ in fresh]),
+        "early_terminate": None if spec.early_terminate is None else vars(spec.early_terminate),
         "aliases": plan.aliases,
         "report": vars(spec.report),
         "checkpoints": vars(spec.checkpoints),
@@ -65,7 +74,8 @@ def lock_of(
         "command": command,
         "variants": [_variant(variant) for variant in variants],
         "trials": [
-            {"trial_key": trial.trial_key, "variant": trial.variant, "seed": trial.seed} for trial in trials
+            *(_trial(trial) for trial in trials),
+            *({**_trial(trial), "stage": CONFIRM} for _, trials in fresh for trial in trials),
         ],
     }
     return dict(json.loads(json.dumps(lock)))  # as it will be read back: tuples are lists
@@ -160,6 +170,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list
         elif name in new and new[name] != entry:
             drift.append(f"{name}: {entry} → {new[name]}")
     added = [f"+ {name}: {entry}" for name, entry in new.items() if name not in old]
+    for line, is_addition in _confirm_differences(before.get("confirm"), now.get("confirm")):
+        (added if is_addition else drift).append(line)
     if _cap(before) != _cap(now):
         line = f"run_cap: {_cap(before):g} → {_cap(now):g}"
         (added if _cap(now) > _cap(before) else drift).append(line)
@@ -167,8 +179,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list
 
 
 def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    if name == "baseline" and before["search"] is not None:
-        return False  # the search may have proposed it
+    if name == "baseline" and (before["search"] is not None or before.get("confirm") is not None):
+        return False  # the search may have proposed it, or the confirmation added it
     if name == "search" and before[name] is not None and now[name] is not None:
         return bool(
             {**before[name], "run_cap": None, "planned": 0} != {**now[name], "run_cap": None, "planned": 0}
@@ -177,11 +189,35 @@ def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bo
 
 
 def _entries(lock: Mapping[str, Any]) -> dict[str, str]:
-    """Every variant and trial, by a name that can be compared."""
-    entries = {f"variant {variant['id']}": json.dumps(variant["changes"]) for variant in lock["variants"]}
-    for trial in lock["trials"]:
+    """Every variant and trial, by a name that can be compared, but what confirms: it is chosen again."""
+    trials = [trial for trial in lock["trials"] if trial.get("stage") != CONFIRM]
+    variants = {trial["variant"] for trial in trials}
+    entries = {
+        f"variant {variant['id']}": json.dumps(variant["changes"])
+        for variant in lock["variants"]
+        if variant["id"] in variants
+    }
+    for trial in trials:
         entries[f"trial {trial['variant']}/seed-{trial['seed']}"] = trial["trial_key"]
     return entries
+
+
+def _confirm_differences(
+    before: Mapping[str, Any] | None, now: Mapping[str, Any] | None
+) -> Iterator[tuple[str, bool]]:
+    """Yield how the confirmation differs, and whether that only adds to it."""
+    if now is None:
+        if before is not None:
+            yield f"- confirm: {before['top']} best, seeds {before['seeds']}", False
+        return
+    if before is None:
+        yield f"+ confirm: {now['top']} best, seeds {now['seeds']}", True
+        return
+    if before["top"] != now["top"]:
+        yield f"confirm.top: {before['top']} → {now['top']}", now["top"] > before["top"]
+    if before["seeds"] != now["seeds"]:
+        more = set(before["seeds"]) < set(now["seeds"])
+        yield f"confirm.seeds: {before['seeds']} → {now['seeds']}", more
 
 
 def _cap(lock: Mapping[str, Any]) -> float:
@@ -226,6 +262,18 @@ def _search(plan: Plan) -> dict[str, object] | None:
         "run_cap": plan.spec.run_cap,
         "planned": len(plan.variants),
     }
+
+
+def _confirm(plan: Plan, chosen: list[str]) -> dict[str, object] | None:
+    settings = plan.spec.confirm
+    if settings is None:
+        return None
+    metric = Objective.of(plan.spec.metric).name
+    return {"top": settings.top, "seeds": list(settings.seeds), "metric": metric, "chosen": chosen[1:]}
+
+
+def _trial(trial: PlannedTrial) -> dict[str, object]:
+    return {"trial_key": trial.trial_key, "variant": trial.variant, "seed": trial.seed}
 
 
 def _variant(variant: PlannedVariant) -> dict[str, object]:

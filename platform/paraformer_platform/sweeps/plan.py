@@ -13,7 +13,7 @@ from `search.SearchTrials`, which makes its trials with the same `Planner`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paraformer.errors import Fault
@@ -22,7 +22,7 @@ from paraformer_platform.config.identity import trial_key
 from paraformer_platform.config.load import LoadedExperiment, load_experiment
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.sweeps.changes import ConfigKeys, with_changes
-from paraformer_platform.sweeps.designs import Variant, design, outer_cells
+from paraformer_platform.sweeps.designs import Variant, baseline_variant, design, outer_cells
 from paraformer_platform.sweeps.space import Space
 from paraformer_platform.sweeps.spec import BASELINE, SEED_KEY, SweepSpec, faulty
 
@@ -127,10 +127,11 @@ class Planner:
         changes = self.keys.typed(variant.changes)
         return PlannedVariant(variant.id, changes, variant.group, with_changes(self.base, changes))
 
-    def trials(self, variant: PlannedVariant) -> tuple[PlannedTrial, ...]:
-        """Return the trials of a variant, one for each seed."""
+    def trials(self, variant: PlannedVariant, seeds: Sequence[int] | None = None) -> tuple[PlannedTrial, ...]:
+        """Return the trials of a variant, one for each seed, by default of the sweep's ``seeds``."""
         fingerprint = self.fingerprint(variant.config)
-        configs = ((seed, with_changes(variant.config, {SEED_KEY: seed})) for seed in self.spec.seeds)
+        chosen = self.spec.seeds if seeds is None else seeds
+        configs = ((seed, with_changes(variant.config, {SEED_KEY: seed})) for seed in chosen)
         return tuple(
             PlannedTrial(trial_key(config, fingerprint, self.code_version), variant.id, seed, config)
             for seed, config in configs
@@ -181,7 +182,8 @@ def make_plan(
         raise faulty(f"sweep {spec.name}", faults)
     made = design(spec, planner.space.fixed)
     variants = [planner.variant(variant) for variant in made.variants]
-    _refuse(spec, _variant_faults(variants))
+    compared = [planner.variant(baseline_variant(planner.space))] if spec.confirm else []
+    _refuse(spec, _variant_faults([*variants, *compared]))
     trials = tuple(trial for variant in variants for trial in planner.trials(variant))
     _refuse(spec, _duplicates(trials))
     return Plan(
@@ -200,8 +202,17 @@ def _arithmetic(spec: SweepSpec, made: str, variants: int) -> str:
     seeds = f"{len(spec.seeds)} seed{'s' if len(spec.seeds) > 1 else ''}"
     if spec.method == "bayes":
         cap = "all cells" if spec.run_cap is None else f"{spec.run_cap} proposals"
-        return f"{cap} of {spec.search.sampler} × {seeds}"
-    return f"{made}: {variants} variants × {seeds} = {variants * len(spec.seeds)} trials"
+        return f"{cap} of {spec.search.sampler} × {seeds}{_confirmation(spec)}"
+    return f"{made}: {variants} variants × {seeds} = {variants * len(spec.seeds)} trials{_confirmation(spec)}"
+
+
+def _confirmation(spec: SweepSpec) -> str:
+    if spec.confirm is None:
+        return ""
+    count, seeds = spec.confirm.top, len(spec.confirm.seeds)
+    best = "the best" if count == 1 else f"the best {count}"
+    fresh = f"{seeds} fresh seed{'s' if seeds > 1 else ''}"
+    return f"; then {best} and the baseline × {fresh} = {(count + 1) * seeds} trials"
 
 
 def _searched(spec: SweepSpec, space: Space) -> int | None:

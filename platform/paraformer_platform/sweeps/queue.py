@@ -61,6 +61,8 @@ class PlannedTrials:
     def __init__(self, trials: Sequence[QueuedTrial]) -> None:
         self._left = deque(trials)
         self.total = len(trials)
+        self.proposed: Sequence[Any] = ()
+        """A plan adds nothing to itself."""
 
     def propose(self) -> QueuedTrial | None:
         """Return the next trial of the plan."""
@@ -194,7 +196,8 @@ class TrialQueue:
 
     def _settle(self, trial: QueuedTrial, outcome: TrialOutcome) -> None:
         self.outcomes[trial.trial_key] = outcome
-        if outcome.state in (COMPLETED, FAILED):
+        # One that was stopped because the sweep was is not over, it goes on when the sweep does.
+        if outcome.state in (COMPLETED, FAILED) or not self._admission_over():
             self.source.tell(trial, outcome)
         self.on_outcome(trial, outcome)
 

@@ -54,6 +54,8 @@ class TrialSheet:
 
     data_fingerprint: str = ""
     code_version: str = ""
+    whole: bool = False
+    """Whether it is never ended early."""
 
     @property
     def label(self) -> str:
@@ -278,6 +280,7 @@ class _Driver:
             threads=max(1, int(job.request.cpus_per_worker)),
             keep_latest=job.checkpoints.save_trial_latest,
             keep_best=job.checkpoints.save_trial_best,
+            whole=sheet.whole,
         )
 
     def _record(self, trial: QueuedTrial) -> TrialRecord:
@@ -333,7 +336,10 @@ class _Driver:
         if outcome.stored and trial.trial_key in self._finished_runs:
             return
         self._writer.follow(self._record(trial))
-        ending = Ending(outcome.state, outcome.attempt, outcome.error, outcome.error_kind)
+        error = outcome.error
+        if outcome.state == STOPPED:  # by the sweep's scheduler; the report tells it from an interruption
+            error = stop_reason(self._job.storage / "trials" / trial.trial_key)
+        ending = Ending(outcome.state, outcome.attempt, error, outcome.error_kind)
         self._writer.finish(trial.trial_key, ending)
 
     def _clean(self, delete: Callable[[], None]) -> None:

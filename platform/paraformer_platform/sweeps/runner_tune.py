@@ -170,7 +170,7 @@ class CooperativeScheduler(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Ask the trial to stop where the inner scheduler would stop it."""
-        if OUTCOME in result or not self._judges(result):
+        if OUTCOME in result or not self._judges(trial, result):
             return CONTINUE
         if self._inner.on_trial_result(tune_controller, trial, result) == STOP:
             ask_to_stop(TrialTask(**trial.config[TASK]).stop_folder, "stopped early by the sweep's scheduler")
@@ -178,11 +178,13 @@ class CooperativeScheduler(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Hand the end of a trial on."""
-        if self._judges(result):
+        if self._judges(trial, result):
             self._inner.on_trial_complete(tune_controller, trial, result)
 
-    def _judges(self, result: Mapping[str, Any]) -> bool:
-        """Tell whether the inner scheduler has what it judges by."""
+    def _judges(self, trial: Any, result: Mapping[str, Any]) -> bool:
+        """Tell whether the trial may be ended, and the inner scheduler has what it judges by."""
+        if trial.config[TASK]["whole"]:
+            return False
         return self._inner.metric is None or self._inner.metric in result
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:

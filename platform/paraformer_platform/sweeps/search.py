@@ -16,6 +16,7 @@ What it promises:
 - *No cell twice.* Alone, TPE proposes 7 different cells of 12 in 12 trials (measured). A repeated one is
   answered from what is known and the sampler asked again; when it insists, a new cell is drawn at random.
   A space of 12 cells is run in 12 variants, then the search is over.
+- It learns from dev scores, whatever the sweep is about: see `objective`.
 - A NaN counts as worse than any number; a variant of which a seed failed tells the sampler nothing.
 """
 
@@ -31,6 +32,7 @@ from typing import Any, Protocol
 
 from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.designs import Cell, VariantNames, draws, inner_space, outer_cells
+from paraformer_platform.sweeps.objective import Objective
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, PlannedVariant, Planner
 from paraformer_platform.sweeps.space import CATEGORICAL, INT_UNIFORM, LOG_UNIFORM_VALUES, Parameter, Space
 from paraformer_platform.sweeps.spec import SweepSpec
@@ -82,7 +84,8 @@ class SearchTrials:
 
     def __init__(self, planner: Planner, plan: Plan, record: Path | None = None) -> None:
         self._ready: list[PlannedTrial] = list(plan.trials)
-        self.total = len(plan.trials) + (plan.searched or 0) * len(plan.spec.seeds)
+        self._most = len(plan.trials) + (plan.searched or 0) * len(plan.spec.seeds)
+        self._planned = len(plan.trials)
         taken = [dict(variant.changes) for variant in plan.variants]
         notes = _Record(record)
         self._searches = [
@@ -92,6 +95,13 @@ class SearchTrials:
         self._of_key: dict[str, tuple[_Search, _Proposal]] = {}
         self.proposed: list[tuple[PlannedVariant, tuple[PlannedTrial, ...]]] = []
         """What the search has added so far, in order; for the lock file."""
+
+    @property
+    def total(self) -> int:
+        """How many trials there will be in all: at most, until the search is over."""
+        if not self.exhausted:
+            return self._most
+        return self._planned + sum(len(trials) for _, trials in self.proposed)
 
     def propose(self) -> PlannedTrial | None:
         """Return the next trial; None while every search waits for results, and at the end."""
@@ -103,7 +113,7 @@ class SearchTrials:
         """Learn how a trial ended; only the first end of a trial counts."""
         if trial.trial_key in self._of_key:
             search, proposal = self._of_key[trial.trial_key]
-            value = search.objective(outcome.metrics) if outcome.state == COMPLETED else None
+            value = search.objective.value(outcome.metrics) if outcome.state == COMPLETED else None
             proposal.values.setdefault(trial.trial_key, value)
 
     @property
@@ -136,7 +146,8 @@ class _Search:
         self._index = index
         self._notes = notes
         self._names = VariantNames(planner.space)
-        self._metric = spec.metric
+        self._target = spec.metric.target
+        self.objective = Objective.of(spec.metric)
         self._lookahead = spec.search.lookahead
         self._cap = math.inf if spec.run_cap is None else spec.run_cap
         self._study = _study(spec, index)
@@ -146,18 +157,6 @@ class _Search:
         self._told = 0
         self._drawn: Iterator[Cell] = draws(space, spec.search.seed)
         self.over = False
-
-    def objective(self, metrics: Mapping[str, float]) -> float:
-        """Return the value of the sweep's metric, the worst there is for NaN.
-
-        Raises:
-            SweepError: The trial has no such metric.
-        """
-        if self._metric.name not in metrics:
-            known = ", ".join(sorted(metrics)) or "none"
-            raise SweepError(f"metric {self._metric.name} is not among the trial's metrics: {known}")
-        value = float(metrics[self._metric.name])
-        return self._worst if math.isnan(value) else value
 
     def propose(self) -> _Proposal | None:
         """Return the next proposal; None while it waits for results, and at the end."""
@@ -171,10 +170,6 @@ class _Search:
             self.over = True
             return None
         return self._note(*asked)
-
-    @property
-    def _worst(self) -> float:
-        return math.inf if self._metric.goal == "minimize" else -math.inf
 
     def _catch_up(self) -> bool:
         """Tell the sampler all results that the next proposal may know; False when one is missing."""
@@ -196,11 +191,9 @@ class _Search:
             self._known[_key(dict(proposal.variant.changes))] = value
 
     def _on_target(self) -> bool:
-        target = self._metric.target
-        if target is None or not self._known:
+        if self._target is None or not self._known:
             return False
-        best = min(self._known.values()) if self._metric.goal == "minimize" else max(self._known.values())
-        return best <= target if self._metric.goal == "minimize" else best >= target
+        return self.objective.reaches(self.objective.best(self._known.values()), self._target)
 
     def _ask(self) -> tuple[Any, Cell] | None:
         """Return a cell that was not run yet; None when there is none left."""

@@ -78,6 +78,26 @@ class SearchConfig(Strict):
 
 
 @dataclass(frozen=True)
+class ConfirmConfig(Strict):
+    """Methods random and bayes: the best variants and the baseline once more, when the search has ended.
+
+    What a search found best was partly lucky. Only numbers from seeds that chose nothing enter the table.
+    """
+
+    seeds: tuple[int, ...]
+    """Fresh seeds, none of the sweep's ``seeds``."""
+    top: int = 1
+    """How many of the best variants."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything impossible about these values."""
+        yield from _at_least("top", self.top, 1)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            message = f"seeds {list(self.seeds)} must be different numbers from 0, at least one"
+            yield Fault("seeds", self.seeds, message)
+
+
+@dataclass(frozen=True)
 class EarlyTerminateConfig(Strict):
     """Ending trials that fall behind; refused where it would bias a comparison."""
 

@@ -14,7 +14,8 @@ W&B's words where they exist, own ones for what no one else has (``ablate``, ``a
       training.learning_rate:   {distribution: log_uniform_values, min: 1e-4, max: 2e-3}
     exclude: ["model.encoder.num_layers == 12 and training.learning_rate > 1e-3"]
     run_cap: 20
-    seeds: [11, 22, 33]                             # replicates of every variant, paired by seed
+    seeds: [11]                                     # replicates of every variant, paired by seed
+    confirm: {top: 1, seeds: [101, 102, 103]}       # the best and the baseline again, for the table
 
 ``load_sweep`` reads it and raises one `SweepError` that lists all faults by their dotted paths.
 """
@@ -38,6 +39,7 @@ from paraformer_platform.sweeps.reading import Strict, read
 from paraformer_platform.sweeps.settings import (
     BudgetConfig,
     CheckpointsConfig,
+    ConfirmConfig,
     DesignConfig,
     EarlyTerminateConfig,
     MetricConfig,
@@ -62,6 +64,8 @@ SEED_KEY = "training.seed"
 BASELINE = "baseline"
 COMPARISONS = ("ablation", "fractional")
 """Methods whose cells are compared with each other: ending some of them early would bias the result."""
+SEARCHES = ("random", "bayes")
+"""Methods that look for the best of many, which is lucky in part."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ class SweepSpec(Strict):
     """Who proposes."""
     run_cap: int | None = None
     """Variants of a random sweep or a search (of each search inside an outer grid)."""
+    confirm: ConfirmConfig | None = None
+    """Training what a search found best once more from fresh seeds, beside the baseline."""
     early_terminate: EarlyTerminateConfig | None = None
     """Ending trials that fall behind."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -194,6 +200,9 @@ class SweepSpec(Strict):
         for name in {"ablate", "parameters"} - {needed}:
             if getattr(self, name):
                 yield Fault(name, None, f"method {self.method} does not use {name}")
+        if self.confirm is not None and self.method not in SEARCHES:
+            message = f"method {self.method} does not search; confirm belongs to {' and '.join(SEARCHES)}"
+            yield Fault("confirm", None, message)
         if self.early_terminate and self.method in COMPARISONS and not self.early_terminate.allow_biased:
             message = (
                 f"early_terminate would bias the comparisons of method {self.method}; leave it out or say "
@@ -207,6 +216,10 @@ class SweepSpec(Strict):
                 self.seeds,
                 f"seeds {list(self.seeds)} must be different numbers from 0, at least one",
             )
+        fresh = () if self.confirm is None else self.confirm.seeds
+        if used := sorted(set(fresh) & set(self.seeds)):
+            message = f"seeds {used} were used by the search; confirm with fresh ones"
+            yield Fault("confirm.seeds", fresh, message)
         for path, key, value in self.assignments():
             if key == SEED_KEY:
                 yield Fault(
@@ -259,7 +272,7 @@ class SweepSpec(Strict):
                     yield Fault(f"parameters.{parameter.name}", None, message)
         if self.method == "fractional":
             yield from self._fractional_faults(parameters)
-        if self.method in ("random", "bayes"):
+        if self.method in SEARCHES:
             yield from self._search_faults(parameters)
         elif any(parameter.outer for parameter in parameters):
             yield Fault(

@@ -18,6 +18,7 @@ from paraformer_platform.sweeps.ledger import CLAIMED, COMPLETED, FAILED, STOPPE
 from paraformer_platform.sweeps.lock import LOCK_FILE, Lock, plan_hash, read_lock
 from paraformer_platform.sweeps.outcome import error_kind
 from paraformer_platform.sweeps.owners import is_gone
+from paraformer_platform.sweeps.signals import stop_reason
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import RunStore
 from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
@@ -146,7 +147,10 @@ def _sync_trial(trial: TrialRecord, record: Record | None, store: RunStore) -> s
     done = projection.repair()
     state = record.state if record.state in (COMPLETED, FAILED) else STOPPED
     error = record.error if state == FAILED else None
-    projection.close(state, record.attempts, error, error_kind(error) if error else None)
+    kind = error_kind(error) if error else None
+    if state == STOPPED:  # for good, if there is a reason; else it goes on when the sweep does
+        error = stop_reason(trial.folder)
+    projection.close(state, record.attempts, error, kind)
     return done
 
 

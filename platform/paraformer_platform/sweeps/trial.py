@@ -58,6 +58,8 @@ class TrialTask:
     """Newest checkpoints that will be kept."""
     keep_best: int = 1
     """Best checkpoints that will be kept."""
+    whole: bool = False
+    """Whether it is never ended early, since it confirms what others found."""
 
     @property
     def folder(self) -> Path:

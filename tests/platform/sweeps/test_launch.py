@@ -46,6 +46,7 @@ parameters:
 run_cap: 4
 search: {{lookahead: 1}}
 seeds: [11]
+confirm: {{seeds: [101]}}
 """
 
 
@@ -156,17 +157,23 @@ def test_a_gang_of_two_learns_as_one_worker_does(done, tiny_experiment, tmp_path
         assert together[step]["dev/loss"] == pytest.approx(metrics["dev/loss"], rel=0.05)
 
 
-def test_a_search_is_run_cell_by_cell_and_its_lock_holds_what_it_proposed(
-    local_ray, tiny_experiment, tmp_path
-):
+def test_a_search_is_run_cell_by_cell_and_its_winner_is_confirmed(local_ray, tiny_experiment, tmp_path):
     file = sweep_file(tmp_path, SEARCH, "search", tiny_experiment)
     launch, outcome = run(file, "checkpoints.save_trial_latest=0", "checkpoints.save_trial_best=0")
     lock = read_lock(launch.folder / LOCK_FILE)
-    layers = sorted(variant["changes"]["model.encoder.num_layers"] for variant in lock["variants"])
-    assert layers == [1, 2]  # a space of two cells, each once
-    assert outcome.completed == 2
-    assert len(list((launch.storage / "trials").iterdir())) == 2
+    layers = {variant["id"]: variant["changes"]["model.encoder.num_layers"] for variant in lock["variants"]}
+    assert sorted(layers.values()) == [1, 2]  # a space of two cells, each once
+    searched = [trial for trial in lock["trials"] if "stage" not in trial]
+    fresh = [(trial["variant"], trial["seed"]) for trial in lock["trials"] if "stage" in trial]
+    assert {trial["seed"] for trial in searched} == {11}
+    [winner] = set(layers) - {"baseline"}
+    assert fresh == [("baseline", 101), (winner, 101)]
+    assert (outcome.completed, outcome.planned, exit_code(outcome)) == (4, 4, 0)
+    assert len(list((launch.storage / "trials").iterdir())) == 4
     assert json.loads((launch.folder / "launch.json").read_text())["file"] == str(file)
-    # save_experiment_best is 1: of both trials' checkpoints the better one's best is left
+    # save_experiment_best is 1: of all trials' checkpoints the best one's best is left
     kept = [path.name for path in (launch.storage / "trials").glob("*/checkpoints/*")]
     assert kept == ["best.pt"]
+    _, again = run(file, "checkpoints.save_trial_latest=0", "checkpoints.save_trial_best=0")
+    assert (again.completed, again.planned, again.run_id) == (4, 4, outcome.run_id)
+    assert read_lock(launch.folder / LOCK_FILE)["trials"] == lock["trials"]

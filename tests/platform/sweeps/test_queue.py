@@ -192,3 +192,37 @@ def test_whatever_happens_every_trial_ends_once_and_only_once(events, concurrenc
                 else TrialOutcome(key, event, error_kind=ERROR)
             )
     assert sorted(ends) == [f"t{index}" for index in range(5)]
+
+
+class Heard(PlannedTrials):
+    """A plan that remembers what it is told."""
+
+    def __init__(self, trials) -> None:
+        super().__init__(trials)
+        self.told = []
+
+    def tell(self, trial, outcome) -> None:
+        self.told.append((trial.trial_key, outcome.state))
+
+
+def test_a_trial_that_was_stopped_early_has_ended_for_its_source():
+    """A search that waits for its result would wait for ever."""
+    source = Heard([Trial("t0"), Trial("t1")])
+    queue = TrialQueue(source, lambda key: None)
+    queue.next()
+    queue.ended(TrialOutcome("t0", STOPPED))
+    assert source.told == [("t0", STOPPED)]
+
+
+@pytest.mark.parametrize("how", ["by the driver", "by paraformer stop"])
+def test_a_trial_that_stops_with_its_sweep_has_not_ended_for_its_source(how):
+    """It goes on when the sweep does; a search that took it for ended would propose otherwise then."""
+    source, asked = Heard([Trial("t0"), Trial("t1")]), []
+    queue = TrialQueue(source, lambda key: None, asked_to_stop=lambda: asked[0] if asked else None)
+    queue.next()
+    if how == "by the driver":
+        queue.stop("interrupted")
+    else:
+        asked.append("stopped")
+    queue.ended(TrialOutcome("t0", STOPPED))
+    assert source.told == []

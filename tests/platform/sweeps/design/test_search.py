@@ -42,7 +42,7 @@ def ended(trial: PlannedTrial) -> Ended:
         value = math.nan
     if training.batch_size == 2 and training.num_epochs == 3:
         return Ended("failed")
-    return Ended(metrics={"test/wer": value + training.seed / 100})
+    return Ended(metrics={"dev/wer": value + training.seed / 100, "test/wer": -value})
 
 
 def search(
@@ -140,7 +140,7 @@ def test_a_search_finds_better_values_than_chance() -> None:
         values: list[float] = []
         while (trial := trials.propose()) is not None:
             outcome = ended(trial)
-            values.append(outcome.metrics["test/wer"])
+            values.append(outcome.metrics["dev/wer"])
             trials.tell(trial, outcome)
         return sum(sorted(values)[:10])
 
@@ -164,5 +164,25 @@ def test_a_metric_that_no_trial_has_is_named() -> None:
     trials = search(OPEN, run_cap=4)
     trial = trials.propose()
     assert trial is not None
-    with pytest.raises(SweepError, match="metric test/wer is not among the trial's metrics: dev/wer"):
-        trials.tell(trial, Ended(metrics={"dev/wer": 1.0}))
+    with pytest.raises(SweepError, match=r"metric dev/wer, which .* not among the trial's metrics: test/wer"):
+        trials.tell(trial, Ended(metrics={"test/wer": 1.0}))
+
+
+def test_a_search_never_looks_at_the_test_set() -> None:
+    """The same dev scores and other test scores: the same proposals, though the sweep is about test/wer."""
+    seen = []
+    for sign in (1, -1):
+        trials = search(OPEN, run_cap=12)
+        seen.append([])
+        while (trial := trials.propose()) is not None:
+            seen[-1].append(trial.label)
+            found = ended(trial)
+            trials.tell(trial, Ended(found.state, {**found.metrics, "test/wer": sign * trial.seed}))
+    assert seen[0] == seen[1]
+
+
+def test_a_search_that_is_over_has_as_many_trials_as_it_proposed() -> None:
+    trials = search(OPEN, run_cap=40, metric=MetricConfig(target=1e9))
+    assert trials.total == 40
+    proposed = run(trials, order=1)
+    assert trials.total == len(proposed) < 40
