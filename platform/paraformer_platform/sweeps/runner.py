@@ -338,7 +338,7 @@ class _Driver:
         self._writer.follow(self._record(trial))
         error = outcome.error
         if outcome.state == STOPPED:  # by the sweep's scheduler; the report tells it from an interruption
-            error = stop_reason(self._job.storage / "trials" / trial.trial_key)
+            error = stop_reason(stop_folder(self._job.folder, trial.trial_key))
         ending = Ending(outcome.state, outcome.attempt, error, outcome.error_kind)
         self._writer.finish(trial.trial_key, ending)
 

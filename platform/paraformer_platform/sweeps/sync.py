@@ -18,7 +18,7 @@ from paraformer_platform.sweeps.ledger import CLAIMED, COMPLETED, FAILED, STOPPE
 from paraformer_platform.sweeps.lock import LOCK_FILE, Lock, plan_hash, read_lock
 from paraformer_platform.sweeps.outcome import error_kind
 from paraformer_platform.sweeps.owners import is_gone
-from paraformer_platform.sweeps.signals import stop_reason
+from paraformer_platform.sweeps.signals import stop_folder, stop_reason
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import RunStore
 from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
@@ -56,7 +56,9 @@ def synchronise(name: str, storage: Path, store: RunStore) -> SyncReport:
     parent.open({})
     parent.log_files([folder / LOCK_FILE, folder / SWEEP_FILE])
     done = [
-        _sync_trial(trial_record(storage, lock, trial, parent.run_id), records.get(trial["trial_key"]), store)
+        _sync_trial(
+            trial_record(storage, lock, trial, parent.run_id), records.get(trial["trial_key"]), store, folder
+        )
         for trial in lock["trials"]
     ]
     if not any(map(is_at_work, records.values())):
@@ -135,7 +137,7 @@ def _params(path: Path) -> Mapping[str, object]:
     return flat_params(config_from_dict(read_yaml(path)[0]))
 
 
-def _sync_trial(trial: TrialRecord, record: Record | None, store: RunStore) -> str:
+def _sync_trial(trial: TrialRecord, record: Record | None, store: RunStore, folder: Path) -> str:
     identity = {names.TRIAL_KEY: trial.trial_key}
     if store.find(identity):
         store.remove_duplicates(identity)
@@ -149,7 +151,7 @@ def _sync_trial(trial: TrialRecord, record: Record | None, store: RunStore) -> s
     error = record.error if state == FAILED else None
     kind = error_kind(error) if error else None
     if state == STOPPED:  # for good, if there is a reason; else it goes on when the sweep does
-        error = stop_reason(trial.folder)
+        error = stop_reason(stop_folder(folder, trial.trial_key))
     projection.close(state, record.attempts, error, kind)
     return done
 

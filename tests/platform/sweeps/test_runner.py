@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ray.tune.schedulers import FIFOScheduler
 from rich.console import Console
 
 from paraformer_platform.sweeps.ledger import Ledger
@@ -153,6 +154,30 @@ def test_a_request_from_another_process_stops_the_sweep_and_it_goes_on_later(loc
     assert again.completed == 3
     assert all(epochs == list(range(1, 201)) for epochs in computed(tmp_path).values())
     assert steps(tmp_path, "a") == [10 * epoch for epoch in range(1, 201)]
+
+
+class Stops(FIFOScheduler):
+    """Ends trials of a name after their first epoch."""
+
+    metric = None
+
+    def on_trial_result(self, tune_controller, trial, result):
+        return self.STOP if "late" in trial.config["task"]["trial_key"] else self.CONTINUE
+
+
+def test_a_trial_that_is_stopped_early_ends_for_good_and_says_so(local_ray, toy, tmp_path):
+    def job():
+        return toy.toy_job(tmp_path, ["a", "late"], epochs=50, seconds=0.02, scheduler=Stops)
+
+    outcome = run_sweep(job(), toy.toy_train, quiet())
+    assert (outcome.completed, outcome.stopped, outcome.stop_reason) == (1, 1, None)
+    before = computed(tmp_path)
+    assert len(before["late"]) < 50
+    run = mlflow_store(tmp_path).trial_runs()["late"]
+    assert run.data.tags[names.ERROR] == "stopped early by the sweep's scheduler"
+    again = run_sweep(job(), toy.toy_train, quiet())
+    assert (again.completed, again.stopped) == (1, 1)
+    assert computed(tmp_path) == before
 
 
 class Driver:

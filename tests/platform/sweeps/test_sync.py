@@ -10,6 +10,7 @@ from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.lock import LOCK_FILE
 from paraformer_platform.sweeps.owners import owner_name
+from paraformer_platform.sweeps.signals import ask_to_stop, stop_folder
 from paraformer_platform.sweeps.sync import read_sweep, state_of, synchronise
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import RunStore
@@ -88,6 +89,16 @@ def test_a_wiped_store_is_rebuilt(storage):
     assert runs(store) == {"done": "FINISHED", "broken": "FAILED", "dead": "KILLED"}
     [run] = store.find({names.TRIAL_KEY: "done"})
     assert [point.value for point in store.client.get_metric_history(run.info.run_id, "dev/wer")] == [0.5]
+
+
+def test_a_trial_that_its_sweep_stopped_early_says_so(storage):
+    """The report tells it from one that was interrupted and goes on when the sweep does."""
+    store = RunStore(f"sqlite:///{storage}/early.db", "toy")
+    ask_to_stop(stop_folder(storage / "sweeps" / "toy", "dead"), "stopped early by the sweep's scheduler")
+    synchronise("toy", storage, store)
+    [run] = store.find({names.TRIAL_KEY: "dead"})
+    assert run.data.tags[names.STATE] == "stopped"
+    assert run.data.tags[names.ERROR] == "stopped early by the sweep's scheduler"
 
 
 def test_states_for_people(storage):
