@@ -21,6 +21,8 @@ class Size:
     sampling_ratio: float = 0.75
     ctc_weight: float = 0.0
     dropout: float = 0.1
+    decoder_layers: int | None = None
+    """None: as many as the encoder has."""
 
 
 BASE = Size("base", layers=6, hidden_dim=512, heads=8, ffn_dim=2048)
@@ -55,8 +57,8 @@ def build_funasr(size: Size, input_size: int, predictor: str = "CifPredictor") -
         decoder_conf={
             "attention_heads": size.heads,
             "linear_units": size.ffn_dim,
-            "num_blocks": size.layers,
-            "att_layer_num": size.layers,
+            "num_blocks": size.decoder_layers or size.layers,
+            "att_layer_num": size.decoder_layers or size.layers,
             "dropout_rate": size.dropout,
             "positional_dropout_rate": size.dropout,
             "self_attention_dropout_rate": size.dropout,

@@ -23,7 +23,7 @@ def build_optimiser(model: nn.Module, config: TrainingConfig) -> AdamW:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=config.learning_rate, betas=BETAS)
+    return AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
 
 
 def build_schedule(optimiser: AdamW, config: TrainingConfig, total_steps: int) -> LambdaLR:
