@@ -42,3 +42,21 @@ def tiny_experiment(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory)
     path = tmp_path_factory.mktemp("experiment") / "tiny.yaml"
     path.write_text(EXPERIMENT.format(folder=tiny_corpus))
     return path
+
+
+@pytest.fixture(scope="session")
+def untrained(tiny_experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of that model with random weights: it writes something into every sound."""
+    import torch
+
+    from paraformer_platform.config.load import load_experiment
+    from paraformer_platform.training.checkpoint import Checkpoint, copied_weights, new_model, save_checkpoint
+    from paraformer_platform.training.corpus import read_corpus
+    from paraformer_platform.training.frontend import Frontend
+
+    config = load_experiment(tiny_experiment).config
+    torch.manual_seed(3)
+    frontend = Frontend.fitted(config.data, read_corpus(config.data).train)
+    path = tmp_path_factory.mktemp("untrained") / "best.pt"
+    save_checkpoint(path, Checkpoint(config, frontend.to_state(), copied_weights(new_model(config))))
+    return path

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from paraformer_platform.training.recogniser import Recogniser, Transcript
 
 STANDARD_INPUT = Path("-")
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph"}
+"""Which files of a folder are taken; a file that is named is read whatever it is called."""
+USER_FAULT = 2
 
 
 class Form(StrEnum):
@@ -45,7 +47,11 @@ def transcribe(
     ] = Form.text,
     as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
 ) -> None:
-    """Write down what is said."""
+    """Write down what is said.
+
+    A recording that cannot be read is told on standard error; the others are transcribed all the same, and
+    the exit code is 2.
+    """
     from paraformer_platform.cli.subtitles import subtitles
     from paraformer_platform.training.recogniser import Recogniser
 
@@ -53,16 +59,56 @@ def transcribe(
     if not sources:
         raise typer.BadParameter("name audio files, or a text to speak with --text")
     recogniser = Recogniser.load(checkpoint, strategy)
-    chosen = Form.json if as_json else form
-    found = ((str(source), _understand(recogniser, source, voice)) for source in sources)
-    if chosen is Form.json:
-        rows = [{"source": source, **asdict(transcript)} for source, transcript in found]
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
-    elif chosen is Form.text:
-        for source, transcript in found:
-            typer.echo(transcript.text if len(sources) == 1 else f"{source}\t{transcript.text}")
-    else:
-        typer.echo(subtitles([transcript for _, transcript in found], chosen.value), nl=False)
+    outcomes = []
+    for source in sources:
+        outcomes.append(_attempt(recogniser, source, voice))
+        if form is Form.text and not as_json:
+            _print_text(outcomes[-1], alone=len(sources) == 1)
+    if as_json or form is Form.json:
+        typer.echo(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
+    elif form is not Form.text:
+        pieces = [piece for outcome in outcomes for piece in outcome.pieces or ()]
+        typer.echo(subtitles(pieces, form.value), nl=False)
+    if any(outcome.pieces is None for outcome in outcomes):
+        raise typer.Exit(USER_FAULT)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one source."""
+
+    source: str
+    pieces: "list[Transcript] | None"
+    """Transcripts of its pieces; None where it could not be read."""
+    error: str = ""
+    """Why not."""
+
+    def row(self) -> dict[str, object]:
+        """For JSON: the whole transcript, or the error."""
+        from paraformer_platform.training.recogniser import joined
+
+        if self.pieces is None:
+            return {"source": self.source, "error": self.error}
+        return {"source": self.source, **asdict(joined(self.pieces))}
+
+
+def _attempt(recogniser: "Recogniser", source: Path | str, voice: str) -> Outcome:
+    from paraformer.errors import DataError
+
+    try:
+        wave = _samples(source, voice, recogniser.sample_rate)
+    except DataError as error:
+        typer.echo(f"paraformer: {error}", err=True)
+        return Outcome(str(source), None, str(error))
+    return Outcome(str(source), recogniser.transcribe_in_pieces([wave])[0])
+
+
+def _print_text(outcome: Outcome, *, alone: bool) -> None:
+    from paraformer_platform.training.recogniser import joined
+
+    if outcome.pieces is not None:
+        text = joined(outcome.pieces).text
+        typer.echo(text if alone else f"{outcome.source}\t{text}")
 
 
 def _audio_files(named: list[Path]) -> Iterator[Path]:
@@ -77,10 +123,6 @@ def _audio_files(named: list[Path]) -> Iterator[Path]:
         if not inside:
             raise DataError(f"{path} holds no audio file ({', '.join(sorted(AUDIO_SUFFIXES))})")
         yield from inside
-
-
-def _understand(recogniser: "Recogniser", source: Path | str, voice: str) -> "Transcript":
-    return recogniser.transcribe([_samples(source, voice, recogniser.sample_rate)])[0]
 
 
 def _samples(source: Path | str, voice: str, sample_rate: int) -> "Tensor":

@@ -1,7 +1,8 @@
 """A trained model as one thing: samples in, text with times and confidences out."""
 
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from paraformer.decoding import Hypothesis, decode
 from paraformer.errors import DataError
 from paraformer.model import Paraformer
+from paraformer.pieces import cut
 from paraformer_platform.training.checkpoint import build_frontend, build_model, load_checkpoint
 from paraformer_platform.training.frontend import Frontend
 from paraformer_platform.training.gang import device_of_rank
@@ -50,6 +52,10 @@ class Recogniser:
     device: torch.device
     strategy: str
     precision: str
+    longest_seconds: Seconds
+    """What it was trained on at most; longer recordings are cut where it is quiet."""
+    batch_size: int
+    """Recordings, or pieces of them, that are decoded at once."""
 
     @classmethod
     def load(cls, path: str | Path, strategy: str | None = None) -> "Recogniser":
@@ -70,6 +76,8 @@ class Recogniser:
             device=device,
             strategy=strategy or config.decoding.strategy,
             precision=config.training.precision,
+            longest_seconds=config.data.max_feat_len * config.data.feature_config.frame_shift_seconds,
+            batch_size=config.decoding.batch_size,
         )
 
     @property
@@ -80,8 +88,9 @@ class Recogniser:
     def transcribe(self, waves: Sequence[Tensor]) -> list[Transcript]:
         """Understand some recordings at once; none changes what is understood of another.
 
-        In digital silence nothing is understood, whatever the model would make of it. To write nothing into
-        noise has to be learned: see `data.augment.silence_share`.
+        A recording longer than any that the model was trained on is understood in pieces, cut where it is
+        quiet (`paraformer.pieces`). In digital silence nothing is understood, whatever the model would make
+        of it. To write nothing into noise has to be learned: see `data.augment.silence_share`.
 
         Args:
             waves: Samples `(N,)` of each, within ±1 at `sample_rate`.
@@ -89,18 +98,36 @@ class Recogniser:
         Raises:
             DataError: if one is not a single row of finite numbers.
         """
-        audible = [_is_audible(wave) for wave in waves]
-        heard = [wave for wave, loud in zip(waves, audible, strict=True) if loud]
-        understood = iter(self._understand(heard) if heard else [])
-        return [next(understood) if loud else Transcript("", []) for loud in audible]
+        return [joined(pieces) for pieces in self.transcribe_in_pieces(waves)]
+
+    def transcribe_in_pieces(self, waves: Sequence[Tensor]) -> list[list[Transcript]]:
+        """The same, with a transcript for each piece; times are those of the whole recording."""
+        parts = [self._pieces(wave) for wave in waves]
+        pieces = [wave[start:end] for wave, cuts in zip(waves, parts, strict=True) for start, end in cuts]
+        understood = iter(self._understand(pieces))
+        return [[_later(next(understood), start / self.sample_rate) for start, _ in cuts] for cuts in parts]
+
+    def _pieces(self, wave: Tensor) -> list[tuple[int, int]]:
+        """First and last sample of what is to be understood by itself; nothing of digital silence."""
+        return cut(wave, self.sample_rate, self.longest_seconds) if _is_audible(wave) else []
 
     def _understand(self, waves: Sequence[Tensor]) -> list[Transcript]:
+        """Transcripts of short recordings, those of like length decoded together."""
+        order = sorted(range(len(waves)), key=lambda index: len(waves[index]))
+        found: dict[int, Transcript] = {}
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            batch = self._understand_batch([waves[index] for index in chosen])
+            found |= dict(zip(chosen, batch, strict=True))
+        return [found[index] for index in range(len(waves))]
+
+    def _understand_batch(self, waves: Sequence[Tensor]) -> list[Transcript]:
         features = [self.frontend.features(wave).to(self.device) for wave in waves]
         lengths = torch.tensor([len(one) for one in features], device=self.device)
         with autocast(self.precision, self.device):
             padded = pad_sequence(features, batch_first=True)  # (B, T, F)
-            found = decode(self.model, padded, lengths, strategy=self.strategy)
-        return [self._transcript(hypothesis) for hypothesis in found]
+            hypotheses = decode(self.model, padded, lengths, strategy=self.strategy)
+        return [self._transcript(hypothesis) for hypothesis in hypotheses]
 
     def _transcript(self, found: Hypothesis) -> Transcript:
         decode_tokens = self.frontend.tokenizer.decode
@@ -111,6 +138,31 @@ class Recogniser:
             for token, confidence, (start, end) in zip(found.tokens, found.confidences, times, strict=True)
         ]
         return Transcript(decode_tokens(found.tokens), spans)
+
+
+def joined(pieces: Sequence[Transcript]) -> Transcript:
+    """One transcript of all pieces of a recording."""
+    text = ""
+    for piece in pieces:
+        apart = " " if text and piece.text and not (_is_wide(text[-1]) and _is_wide(piece.text[0])) else ""
+        text += apart + piece.text
+    return Transcript(text, [span for piece in pieces for span in piece.tokens])
+
+
+def _later(piece: Transcript, seconds: Seconds) -> Transcript:
+    """A piece that begins so many seconds into its recording."""
+    spans = [
+        span
+        if span.start is None or span.end is None
+        else replace(span, start=span.start + seconds, end=span.end + seconds)
+        for span in piece.tokens
+    ]
+    return Transcript(piece.text, spans)
+
+
+def _is_wide(character: str) -> bool:
+    """Whether it is written without spaces around it, as Chinese characters are."""
+    return unicodedata.east_asian_width(character) in "WF"
 
 
 def _is_audible(wave: Tensor) -> bool:
