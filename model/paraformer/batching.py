@@ -5,7 +5,8 @@ costs what its padded frames cost. Here utterances are sorted by their length ti
 cut into batches, and the batches shuffled: batch mates differ in every epoch, and a few per cent are padding.
 
 Several ranks share each cut: rank r takes every world_size-th utterance of it from r on, so that all ranks
-have as many batches, of like length.
+have as many batches, of like length. The cuts themselves do not depend on the number of ranks, so that a
+training whose ranks come and go sees the same batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,9 +24,9 @@ class BucketBatches:
 
     Args:
         lengths: Frames of each utterance.
-        batch_size: Most utterances in a batch of one rank.
-        batch_frames: Most frames in a batch of one rank, padding included; a single longer utterance is a
-            batch of its own. At least one of both limits is needed.
+        batch_size: Most utterances in a batch of all ranks together.
+        batch_frames: Most frames in a batch of all ranks together, padding included; a single longer
+            utterance is a batch of its own. At least one of both limits is needed.
         seed: Together with the epoch's number it decides everything that is random.
         rank: Which of the ranks this is.
         world_size: Number of ranks.
@@ -82,7 +83,7 @@ class BucketBatches:
         return [self._share(cut) for cut in cuts]
 
     def _cuts(self, lengths: np.ndarray, order: np.ndarray) -> Iterator[list[int]]:
-        """Cut sorted utterances so that each rank's share of each cut keeps within the limits."""
+        """Cut sorted utterances so that each cut keeps within the limits."""
         cut: list[int] = []
         longest = 0
         for index in order.tolist():
@@ -95,11 +96,9 @@ class BucketBatches:
         yield cut
 
     def _fits(self, count: int, longest: int) -> bool:
-        of_one_rank = -(-count // self._world_size)
-        if of_one_rank > self._batch_size:
+        if count > self._batch_size:
             return False
-        # A cut of fewer than world_size utterances gives a rank one at most, whatever its length.
-        return self._batch_frames is None or of_one_rank == 1 or of_one_rank * longest <= self._batch_frames
+        return self._batch_frames is None or count == 1 or count * longest <= self._batch_frames
 
     def _share(self, cut: list[int]) -> list[int]:
         missing = max(self._world_size - len(cut), 0)

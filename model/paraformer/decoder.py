@@ -24,6 +24,7 @@ from paraformer.dropout import Dropout
 from paraformer.errors import ConfigError
 from paraformer.padding import length_mask, zero_padding
 from paraformer.positions import sinusoids
+from paraformer.recompute import LayerStack
 
 
 class ParallelDecoder(nn.Module):
@@ -50,7 +51,7 @@ class ParallelDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(vocab_size, hidden_dim)
-        self.layers = nn.ModuleList(layers)
+        self.layers = LayerStack(layers)
         self.last_block = last_block or nn.Identity()
         self.norm = nn.LayerNorm(hidden_dim)
         self.output = nn.Linear(hidden_dim, vocab_size)
@@ -83,7 +84,7 @@ class ParallelDecoder(nn.Module):
         cache = self.project_memory(memory) if memory_cache is None else memory_cache
         x = self.dropout(self._place(zero_padding(queries, mask)))
         for layer, keys_values in zip(self.layers, cache, strict=True):
-            x = layer(x, mask, keys_values, memory_mask)
+            x = self.layers.run(layer, x, mask, keys_values, memory_mask)
         return self.output(self.norm(self.last_block(x)))
 
     def project_memory(self, memory: Tensor) -> MemoryCache:

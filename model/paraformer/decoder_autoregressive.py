@@ -36,6 +36,7 @@ from paraformer.decoder_transformer import TransformerDecoderLayer
 from paraformer.dropout import Dropout
 from paraformer.padding import length_mask
 from paraformer.positions import sinusoids
+from paraformer.recompute import LayerStack
 from paraformer.tokenizer import BOS, EOS, PAD
 
 
@@ -128,7 +129,7 @@ class AutoregressiveDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(vocab_size, hidden_dim)
-        self.layers = nn.ModuleList(
+        self.layers = LayerStack(
             AutoregressiveLayer(
                 CausalSelfAttention(hidden_dim, num_heads),
                 hidden_dim,
@@ -169,7 +170,7 @@ class AutoregressiveDecoder(nn.Module):
         x = self.dropout(self._embed(F.pad(tokens, (1, 0), value=BOS), start=1))
         mask = length_mask(token_lens + 1, x.shape[1])
         for layer, keys_values in zip(self.layers, cache, strict=True):
-            x = layer(x, mask, keys_values, memory_mask)
+            x = self.layers.run(layer, x, mask, keys_values, memory_mask)
         return self.output(self.norm(x))
 
     def targets(self, tokens: Tensor, token_lens: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from paraformer.errors import ConfigError
 from paraformer.front_end import Conv4, LowFrameRate, build_front_end
 from paraformer.padding import length_mask, zero_padding
 from paraformer.positions import sinusoids
+from paraformer.recompute import LayerStack
 
 
 class Encoder(nn.Module):
@@ -51,7 +52,7 @@ class Encoder(nn.Module):
         self.input_projection = (
             nn.Linear(front_end.output_dim, hidden_dim) if project_input else nn.Identity()
         )
-        self.layers = nn.ModuleList(layers)
+        self.layers = LayerStack(layers)
         self.norm = nn.LayerNorm(hidden_dim)
         self.dropout = Dropout(dropout)
         self.output_dim = hidden_dim
@@ -77,7 +78,7 @@ class Encoder(nn.Module):
             x = x + sinusoids(x.shape[1], x.shape[2], x.device)
         x = self.dropout(zero_padding(x, mask))
         for layer in self.layers:
-            x = layer(x, mask)
+            x = self.layers.run(layer, x, mask)
         return zero_padding(self.norm(x), mask), encoder_lens
 
     def output_lengths(self, feat_lens: Tensor) -> Tensor:

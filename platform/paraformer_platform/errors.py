@@ -19,5 +19,9 @@ class ClusterError(ParaformerError, RuntimeError):
     """A Ray cluster that cannot be reached or cannot run what was asked."""
 
 
+class WorkerLostError(ClusterError):
+    """Workers of a gang died or were taken away more often than a training is started again for it."""
+
+
 class TrainingError(ParaformerError, ArithmeticError):
     """A training whose numbers are no longer finite."""

@@ -35,9 +35,18 @@ def test_all_ranks_together_see_every_utterance_once(lengths, size, frames, worl
     assert set(seen) == set(range(len(lengths)))
     short_cuts = sum(len({i for batches in ranks for i in batches[n]}) < world for n in range(len(ranks[0])))
     assert len(seen) - len(lengths) <= short_cuts * (world - 1)
-    for batch in (batch for batches in ranks for batch in batches):
-        assert 1 <= len(batch) <= size
-        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= frames
+    for cut in ({i for batch in batches for i in batch} for batches in zip(*ranks, strict=True)):
+        assert 1 <= len(cut) <= size
+        assert len(cut) == 1 or len(cut) * max(lengths[i] for i in cut) <= frames
+
+
+@given(LENGTHS, st.integers(1, 20), st.integers(1, 6000), st.integers(2, 4))
+def test_the_number_of_ranks_does_not_change_what_is_in_a_batch(lengths, size, frames, world):
+    limits = {"batch_size": size, "batch_frames": frames, "seed": 7}
+    alone = BucketBatches(lengths, **limits).epoch(2)
+    ranks = [BucketBatches(lengths, **limits, rank=rank, world_size=world).epoch(2) for rank in range(world)]
+    together = [{i for batch in batches for i in batch} for batches in zip(*ranks, strict=True)]
+    assert together == [set(batch) for batch in alone]
 
 
 def test_an_epoch_is_a_pure_function_of_seed_and_number(speech_lengths):

@@ -20,8 +20,20 @@ class Request:
     """What one trial asks for."""
 
     workers: int
+    """Fewest workers that it trains on."""
     cpus_per_worker: float
     gpus_per_worker: float
+    most_workers: int = 0
+    """Most workers that it trains on; never below `workers`."""
+
+    def __post_init__(self) -> None:
+        """Take the fewest for the most where nothing else was said."""
+        object.__setattr__(self, "most_workers", max(self.workers, self.most_workers))
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether the number of workers may change while it trains."""
+        return self.most_workers > self.workers
 
     def fits_on(self, node: Node) -> int:
         """Return how many workers of this trial one node can hold."""
@@ -31,11 +43,15 @@ class Request:
 
 
 def gangs_at_once(request: Request, nodes: Sequence[Node]) -> int:
-    """Return how many trials of this request run at the same time on these nodes."""
+    """Return how many trials of this request run at the same time on these nodes.
+
+    Elastic trials are counted with their most workers, so that a trial is not held small by the next one;
+    with less room than that for one, it is one.
+    """
     workers = sum(
         Request(10**9, request.cpus_per_worker, request.gpus_per_worker).fits_on(node) for node in nodes
     )
-    return workers // request.workers
+    return workers // request.most_workers or int(workers >= request.workers)
 
 
 def check_request(request: Request, nodes: Sequence[Node]) -> None:
@@ -48,8 +64,9 @@ def check_request(request: Request, nodes: Sequence[Node]) -> None:
         return
     each = f"cpus_per_worker {request.cpus_per_worker:g}, gpus_per_worker {request.gpus_per_worker:g}"
     there = "; ".join(f"{node.address} has {node.cpus:g} CPUs, {node.gpus:g} GPUs" for node in nodes)
+    least = f"at least {request.workers}" if request.is_elastic else str(request.workers)
     raise ClusterError(
-        f"a trial asks for {request.workers} × ({each}), which this cluster can never hold: {there}. "
+        f"a trial asks for {least} × ({each}), which this cluster can never hold: {there}. "
         "Lower resources.workers, cpus_per_worker or gpus_per_worker, or use a larger cluster"
     )
 

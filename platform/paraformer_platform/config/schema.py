@@ -4,6 +4,7 @@ An experiment file gives only what differs; ``load.load_experiment`` fills these
 everything impossible about itself at once, see `ExperimentConfig.faults`.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -113,6 +114,9 @@ class TrainingConfig:
     """Let NVIDIA GPUs round fp32 matrix products to TF32."""
     compile: bool = False
     """Compile the network with torch.compile; worth its minutes on GPUs."""
+    gradient_checkpointing: bool = False
+    """Keep only what goes into each encoder and decoder layer and compute the rest again in the backward
+    pass: less memory, about a third more computing, the same gradients."""
     early_stop_patience: int | None = None
     """Epochs without a better dev score after which training ends; none trains to the end."""
     average_checkpoints: int = 1
@@ -159,8 +163,9 @@ class DecodingConfig:
 class ResourcesConfig:
     """What one training runs on; nothing here changes its result."""
 
-    workers: int = 1
-    """Processes that train one model together (DDP); they share the batch."""
+    workers: int | tuple[int, ...] = 1
+    """Processes that train one model together (DDP) and share the batch: a number, or [least, most] to train
+    on as many as there is room for, from the last checkpoint on whenever that changes."""
     cpus_per_worker: float = 1
     """CPU cores of each."""
     gpus_per_worker: float = 0
@@ -171,9 +176,22 @@ class ResourcesConfig:
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""
         yield from _choice("execution", self.execution, EXECUTIONS)
-        yield from _at_least("workers", self.workers, 1)
+        yield from worker_faults(self.workers)
         for name in ("cpus_per_worker", "gpus_per_worker"):
             yield from _at_least(name, getattr(self, name), 0)
+        if self.execution == "in_trial" and self.workers not in (1, (1, 1)):
+            message = f"execution (in_trial) trains in one process, workers is {_shown(self.workers)}"
+            yield Fault("execution", self.execution, message)
+
+    @property
+    def least_workers(self) -> int:
+        """Fewest processes that a training runs on."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """Most processes that a training runs on."""
+        return self.workers if isinstance(self.workers, int) else self.workers[-1]
 
 
 @dataclass(frozen=True)
@@ -213,16 +231,49 @@ class ExperimentConfig:
         ]
         return inner + list(self._joint_faults())
 
+    def _batch_faults(self) -> Iterator[Fault]:
+        """The batch must be shared evenly by every number of workers that may come."""
+        batch, resources = self.training.batch_size, self.resources
+        if batch < 1 or any(worker_faults(resources.workers)):
+            return
+        sizes = range(resources.least_workers, resources.most_workers + 1)
+        uneven = [size for size in sizes if batch % size]
+        if not uneven:
+            return
+        message = f"batch_size ({batch}) must be divisible by resources.workers ({_shown(resources.workers)})"
+        if len(sizes) > 1:
+            step = math.lcm(*sizes)
+            message += (
+                f" at every size between, but {', '.join(map(str, uneven))} "
+                f"{'leaves' if len(uneven) == 1 else 'leave'} a remainder; multiples of {step} do not"
+            )
+        yield Fault("training.batch_size", batch, message)
+
     def _joint_faults(self) -> Iterator[Fault]:
-        batch, workers = self.training.batch_size, self.resources.workers
-        if workers >= 1 and batch % workers:
-            message = f"batch_size ({batch}) must be divisible by resources.workers ({workers})"
-            yield Fault("training.batch_size", batch, message)
+        yield from self._batch_faults()
         if self.decoding.strategy == "beam" and self.model.decoder.kind != "autoregressive":
             message = (
                 f"strategy (beam) needs model.decoder.kind autoregressive, not {self.model.decoder.kind}"
             )
             yield Fault("decoding.strategy", "beam", message)
+
+
+def worker_faults(workers: int | tuple[int, ...] | None) -> Iterator[Fault]:
+    """What is impossible about a number of workers, or about the two of an elastic training."""
+    if workers is None:
+        return
+    shown = _shown(workers)
+    if not isinstance(workers, int) and len(workers) != 2:
+        yield Fault("workers", shown, f"workers ({shown}) must be a number or [least, most]")
+    elif not isinstance(workers, int) and workers[0] > workers[1]:
+        yield Fault("workers", shown, f"workers ({shown}): the least must not be above the most")
+    elif (workers if isinstance(workers, int) else workers[0]) < 1:
+        yield Fault("workers", shown, f"workers ({shown}) must be at least 1")
+
+
+def _shown(workers: int | tuple[int, ...]) -> int | list[int]:
+    """As a YAML file says it."""
+    return workers if isinstance(workers, int) else list(workers)
 
 
 def _choice(name: str, value: str, allowed: tuple[str, ...], more: str = "") -> Iterator[Fault]:

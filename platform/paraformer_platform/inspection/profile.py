@@ -227,7 +227,7 @@ class _Profiling:
 
 def random_batch(config: ExperimentConfig, model: Paraformer) -> Batch:
     """A full batch of the longest utterances that the experiment trains on, of random features and tokens."""
-    data, size = config.data, config.training.batch_size // config.resources.workers
+    data, size = config.data, config.training.batch_size // config.resources.least_workers
     feat_lens = torch.full((size,), data.max_feat_len)
     room = int(model.output_lengths(feat_lens)[0]) // _FRAMES_PER_TOKEN
     tokens = max(1, min(data.max_token_len, room))

@@ -77,4 +77,4 @@ def _seconds(records: Mapping[str, Record], trial: PlannedTrial) -> Seconds | No
 
 
 def _gpus(config: ExperimentConfig) -> float:
-    return config.resources.workers * config.resources.gpus_per_worker
+    return config.resources.most_workers * config.resources.gpus_per_worker

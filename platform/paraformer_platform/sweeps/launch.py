@@ -126,7 +126,12 @@ class Launch:
     def job(self) -> SweepJob:
         """Return the sweep for the runner."""
         resources, spec = self.base.resources, self.spec
-        request = Request(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker)
+        request = Request(
+            resources.least_workers,
+            resources.cpus_per_worker,
+            resources.gpus_per_worker,
+            most_workers=resources.most_workers,
+        )
         source, refresh = self._source()
         return SweepJob(
             name=spec.name,
@@ -219,7 +224,7 @@ def limits_of(spec: SweepSpec, request: Request) -> Limits:
         max_failed=budget.max_failed,
         wall_seconds=budget.wall_seconds,
         gpu_seconds=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
-        gpus_per_trial=request.workers * request.gpus_per_worker,
+        gpus_per_trial=request.most_workers * request.gpus_per_worker,
     )
 
 

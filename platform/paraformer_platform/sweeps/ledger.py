@@ -224,6 +224,15 @@ class Ledger:
         """
         self._end(claim, PLANNED, seconds, preemptions=TRIALS.c.preemptions + 1)
 
+    def add_preemptions(self, claim: Claim, count: int) -> None:
+        """Note that a claim's machines were taken away so often, and that it went on elsewhere.
+
+        Raises:
+            LedgerError: The claim was lost, or the database cannot be written.
+        """
+        if count:
+            self._write(claim, preemptions=TRIALS.c.preemptions + count)
+
     def forget(self, trial_keys: Iterable[str]) -> None:
         """Delete what is known of trials that nobody is at work on, so that they can be run afresh."""
         for key in trial_keys:

@@ -135,7 +135,7 @@ def choose_execution(asked: str, request: Request) -> str:
     """Resolve ``auto``: Ray Train for GPUs and gangs, the trial's own reused actor for one CPU worker."""
     if asked != "auto":
         return asked
-    return RAY_TRAIN if request.workers > 1 or request.gpus_per_worker > 0 else IN_TRIAL
+    return RAY_TRAIN if request.most_workers > 1 or request.gpus_per_worker > 0 else IN_TRIAL
 
 
 def run_sweep(job: SweepJob, train: TrainFunction, console: Console | None = None) -> SweepOutcome:
@@ -181,7 +181,7 @@ class _Driver:
             metric=job.metric,
             goal=job.goal,
             concurrency=job.max_concurrent or 1,
-            gpus_per_trial=job.request.workers * job.request.gpus_per_worker,
+            gpus_per_trial=job.request.most_workers * job.request.gpus_per_worker,
             console=console,
         )
         store = RunStore(job.tracking_uri, job.experiment)

@@ -1,7 +1,8 @@
 """Training one trial with Ray Train: several workers, or GPUs, started from inside the trial's Tune actor.
 
 The trial's actor holds the claim and follows the journal that rank 0 writes; the workers train. Ray Train
-gives the process group, and starts all workers again from the last checkpoint when one is lost.
+gives the process group, and starts all workers again from the last checkpoint when one is lost, when their
+machine is taken away, and, of an elastic training, when there is room for more of them or no longer for all.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paraformer_platform.clusters.preflight import Request
-from paraformer_platform.errors import ClusterError
+from paraformer_platform.errors import ClusterError, WorkerLostError
 from paraformer_platform.sweeps.trial import SweepReporter, TrainFunction, TrialTask
 from paraformer_platform.training.reporter import Reporter
 
@@ -24,6 +25,11 @@ WORKER_RESTARTS = 3
 """Times Ray Train starts all workers again after losing one."""
 START_FAILURES = 20
 """Times Ray Train may fail to place the workers, a minute each; its default tries for ever."""
+RESIZE_INTERVAL: Seconds = 30.0
+"""Pause between two looks for room for more workers of an elastic training; growing costs it a restart."""
+SHRINK_AFTER: Seconds = 10.0
+"""How long an elastic training waits for workers that it lost, before it asks again how many have room. With
+Ray Train's 60 s it was still waiting 40 s later for a machine that was gone."""
 RESULT_FILE = "ray_train/result.json"
 
 
@@ -49,6 +55,8 @@ class GangReporter(SweepReporter):
 
         context = ray.train.get_context()
         super().__init__(task, rank=context.get_world_rank(), world_size=context.get_world_size())
+        self._leaving: set[str] = set()
+        """Machines that will be taken away, as far as a checkpoint was asked for."""
 
     def should_stop(self) -> bool:
         """Let rank 0 look for a request to stop, and tell every rank."""
@@ -62,6 +70,16 @@ class GangReporter(SweepReporter):
         answer = torch.tensor([int(asked)], device=device)
         dist.broadcast(answer, src=0)
         return bool(answer.item())
+
+    def should_save(self) -> bool:
+        """Ask for a checkpoint once for every machine of this gang that is about to be taken away."""
+        import ray.train
+
+        notice = ray.train.get_preemption_info()  # the same on all ranks
+        leaving = set() if notice is None else set(notice.preempted_node_ids)
+        is_news = not leaving <= self._leaving
+        self._leaving |= leaving
+        return is_news
 
 
 def _fit(
@@ -96,12 +114,15 @@ def _trainer(task: TrialTask, train: TrainFunction, request: Request) -> Any:
     # Ray Train's cleaner looks for "the" cluster of this machine; name it, for there may be several.
     os.environ.setdefault("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
     gpus = request.gpus_per_worker
+    if request.is_elastic:
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(SHRINK_AFTER)
     return TorchTrainer(
         worker_loop,
         train_loop_config={"task": task, "train": train},
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=request.workers,
+            num_workers=(request.workers, request.most_workers) if request.is_elastic else request.workers,
+            elastic_resize_monitor_interval_s=RESIZE_INTERVAL,
             use_gpu=gpus > 0,
             resources_per_worker={"CPU": request.cpus_per_worker, **({"GPU": gpus} if gpus else {})},
         ),
@@ -109,7 +130,9 @@ def _trainer(task: TrialTask, train: TrainFunction, request: Request) -> Any:
             name="ray_train",
             storage_path=str(task.folder),
             failure_config=ray.train.FailureConfig(
-                max_failures=WORKER_RESTARTS, controller_failure_limit=START_FAILURES
+                max_failures=WORKER_RESTARTS,
+                max_preemption_failures=-1,
+                controller_failure_limit=START_FAILURES,
             ),
         ),
     )
@@ -166,8 +189,16 @@ def _complete_lines(journal: Path) -> list[bytes]:
 
 
 def _cause(error: Exception) -> Exception:
-    """Return what a worker raised instead of Ray Train's wrapping of it."""
-    failures = getattr(error, "worker_failures", None)
-    if failures:
-        return ClusterError(str(next(iter(failures.values()))))
-    return error
+    """Return what a worker raised instead of Ray Train's wrapping of it.
+
+    When a worker dies the others fail too, for want of its answers: then the dead one is the cause.
+    """
+    from ray.exceptions import RayActorError
+
+    failures = list((getattr(error, "worker_failures", None) or {}).values())
+    lost = [failure for failure in failures if isinstance(failure, RayActorError)]
+    if lost:
+        return WorkerLostError(
+            f"{WORKER_RESTARTS + 1} times a worker of the gang was lost, at last: {lost[0]}"
+        )
+    return ClusterError(str(failures[0])) if failures else error

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from paraformer.errors import Fault
+from paraformer_platform.config.schema import worker_faults
 from paraformer_platform.sweeps.reading import Strict
 
 Hours = float
@@ -156,8 +157,8 @@ class BudgetConfig(Strict):
 class ResourcesConfig(Strict):
     """What one trial gets; a key left out keeps the base file's value."""
 
-    workers: int | None = None
-    """Workers of one training; more than one train together (DDP)."""
+    workers: int | tuple[int, ...] | None = None
+    """Workers of one training; more than one train together (DDP), [least, most] as many as have room."""
     cpus_per_worker: float | None = None
     """CPU cores."""
     gpus_per_worker: float | None = None
@@ -177,19 +178,19 @@ class ResourcesConfig(Strict):
             yield from _choice("max_concurrent", self.max_concurrent, ("auto",), "or a number")
         else:
             yield from _at_least("max_concurrent", self.max_concurrent, 1)
-        for name, least in (
-            ("workers", 1),
-            ("cpus_per_worker", 0),
-            ("gpus_per_worker", 0),
-            ("gpu_mem_gb", 0),
-        ):
+        yield from worker_faults(self.workers)
+        for name in ("cpus_per_worker", "gpus_per_worker", "gpu_mem_gb"):
             if (value := getattr(self, name)) is not None:
-                yield from _at_least(name, value, least)
+                yield from _at_least(name, value, 0)
 
     def overrides(self) -> dict[str, object]:
         """Return what the sweep says of ``resources`` in the experiment's configuration."""
         names = ("workers", "cpus_per_worker", "gpus_per_worker", "execution")
-        return {f"resources.{name}": value for name in names if (value := getattr(self, name)) is not None}
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {
+            f"resources.{name}": list(value) if isinstance(value, tuple) else value
+            for name, value in given.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from paraformer_platform.errors import ClusterError
+from paraformer_platform.errors import ClusterError, WorkerLostError
 from paraformer_platform.sweeps.ledger import Busy, Claim, Ledger, StoredResult
-from paraformer_platform.sweeps.outcome import BUSY, COMPLETED, STOPPED, TrialOutcome, failure
+from paraformer_platform.sweeps.outcome import (
+    BUSY,
+    COMPLETED,
+    STOPPED,
+    WORKER_LOST,
+    TrialOutcome,
+    failure,
+)
 from paraformer_platform.sweeps.owners import owner_name
 from paraformer_platform.sweeps.signals import stop_folder, stop_reason
+from paraformer_platform.training.journal import PREEMPTED, read_journal
 from paraformer_platform.training.reporter import Reporter
 
 Seconds = float
@@ -110,6 +118,10 @@ class SweepReporter:
             self._look_again_at = time.monotonic() + LOOK_INTERVAL
         return self._asked
 
+    def should_save(self) -> bool:
+        """A reused actor is told nothing of its machine; Ray starts it again elsewhere."""
+        return False
+
 
 def run_trial(
     task: TrialTask, train: TrainFunction, reporter: Reporter, on_claim: Callable[[], None] = lambda: None
@@ -138,20 +150,29 @@ def run_trial(
 def _attempt(
     task: TrialTask, train: TrainFunction, reporter: Reporter, ledger: Ledger, claim: Claim
 ) -> TrialOutcome:
-    begun = time.monotonic()
+    begun, known = time.monotonic(), _preemptions(task)
     try:
         with Heartbeat(ledger, claim), _quiet(task):
             metrics = train(task, reporter)
     except Exception as error:  # a trial that fails is a result of the sweep
         outcome = failure(task.trial_key, error, claim.attempt, time.monotonic() - begun)
+        if isinstance(error, WorkerLostError):
+            ledger.give_back(claim, outcome.seconds)
+            return replace(outcome, error_kind=WORKER_LOST)
         ledger.fail(claim, outcome.error or "", outcome.trace or "", outcome.seconds)
         return outcome
+    ledger.add_preemptions(claim, _preemptions(task) - known)
     seconds = time.monotonic() - begun
     if metrics is None:
         ledger.stop(claim, seconds)
         return TrialOutcome(task.trial_key, STOPPED, attempt=claim.attempt, seconds=seconds)
     ledger.complete(claim, dict(metrics), seconds)
     return TrialOutcome(task.trial_key, COMPLETED, metrics, attempt=claim.attempt, seconds=seconds)
+
+
+def _preemptions(task: TrialTask) -> int:
+    """How often the trial's machines were taken away from under it with notice, by its journal."""
+    return sum(event.get("state") == PREEMPTED for event in read_journal(task.folder / "journal.jsonl"))
 
 
 class Heartbeat:
@@ -244,8 +265,6 @@ def best_dev_scores(journal: Path, selection: str) -> dict[str, float]:
         journal: The trial's journal.
         selection: The score that says which epoch is best, the lower the better.
     """
-    from paraformer_platform.training.journal import read_journal
-
     epochs = [event["metrics"] for event in read_journal(journal) if selection in event.get("metrics", {})]
     best: Mapping[str, float] = min(epochs, key=lambda metrics: float(metrics[selection]), default={})
     return {name: value for name, value in best.items() if name.startswith("dev/")}

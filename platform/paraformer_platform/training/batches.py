@@ -51,8 +51,8 @@ class TrainingBatches:
         self._accumulate = training.accumulate
         self._plan = BucketBatches(
             self.dataset.frames(),
-            batch_size=training.batch_size // world_size,
-            batch_frames=training.batch_frames and max(1, training.batch_frames // world_size),
+            batch_size=training.batch_size,
+            batch_frames=training.batch_frames,
             seed=training.seed,
             rank=rank,
             world_size=world_size,
@@ -67,11 +67,17 @@ class TrainingBatches:
         """Which utterances make each batch of an epoch, by the lengths that they have in it."""
         return self._plan.epoch(number, self.dataset.frames(number))
 
-    def epoch(self, number: int) -> Iterator[list[Batch]]:
-        """For each optimiser step of an epoch the batches whose gradients it adds up."""
+    def epoch(self, number: int, done: int = 0) -> Iterator[list[Batch]]:
+        """For each optimiser step of an epoch the batches whose gradients it adds up.
+
+        Args:
+            number: Of the epoch, from 0.
+            done: Steps of it to leave out.
+        """
         self.dataset.set_epoch(number)
         group: list[Batch] = []
-        for batch in load(self.dataset, self.plan(number), self._loader_workers):
+        left = self.plan(number)[done * self._accumulate :]
+        for batch in load(self.dataset, left, self._loader_workers):
             group.append(batch)
             if len(group) == self._accumulate:
                 yield group

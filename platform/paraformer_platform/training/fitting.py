@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from paraformer.dataset import Batch
 from paraformer.losses import LossOutput, TrainingObjective
 from paraformer.model import Paraformer
+from paraformer.recompute import recompute_layers
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.training.gang import joined, total_over_ranks
 from paraformer_platform.training.optimiser import build_optimiser, build_schedule, clip_gradients
@@ -52,6 +53,7 @@ class Fitting:
         self._optimiser = build_optimiser(model, config.training)
         self._schedule = build_schedule(self._optimiser, config.training, total_steps)
         self._scaler = gradient_scaler(config.training.precision, device)
+        recompute_layers(model, config.training.gradient_checkpointing)
         objective: nn.Module = TrainingObjective(model, config.model.loss)
         if config.training.compile:
             objective = cast("nn.Module", torch.compile(objective, dynamic=True))

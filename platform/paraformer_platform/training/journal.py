@@ -20,6 +20,8 @@ from typing import Any
 Event = dict[str, Any]
 
 STARTED, RESUMED, COMPLETED, FAILED, STOPPED = "started", "resumed", "completed", "failed", "stopped"
+PREEMPTED = "preempted"
+"""A machine was about to be taken away, and a checkpoint was written for that."""
 
 
 class Journal:
@@ -48,10 +50,10 @@ class Journal:
         self._append({"kind": "params", **_now(), "params": dict(params)})
 
     def state(self, state: str, **details: object) -> None:
-        """Write that the trial started, resumed, completed, failed or stopped.
+        """Write that the trial started, resumed, completed, failed, stopped or was preempted.
 
         Args:
-            state: One of the five.
+            state: One of the six.
             details: What else to say of it.
         """
         self._append({"kind": "state", "state": state, **_now(), **details})

@@ -9,12 +9,12 @@
 `train` knows nothing of who runs it: this process, a trial of Ray Tune, or every worker of a gang. An epoch's
 randomness is a pure function of seed, epoch and rank, and checkpoints are taken between epochs, so a resumed
 training computes exactly what an uninterrupted one would. The test set is decoded once, at the end.
+Only a training that is told to stop, or that its machine goes away, writes a checkpoint within an epoch.
 """
 
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,15 +36,16 @@ from paraformer_platform.training.checkpoint import (
 from paraformer_platform.training.cost import PeakMemory, count_parameters, flops_per_second_of_speech
 from paraformer_platform.training.evaluation import Evaluator, error_rates
 from paraformer_platform.training.fitting import Fitting
-from paraformer_platform.training.gang import device_of_rank, wait_for_all
+from paraformer_platform.training.gang import device_of_rank, gathered, wait_for_all
 from paraformer_platform.training.journal import Journal
 from paraformer_platform.training.log import epoch_line, log_file, logger
-from paraformer_platform.training.meter import TokenMeter
+from paraformer_platform.training.partial_epoch import PartialEpoch
 from paraformer_platform.training.precision import allow_tf32
 from paraformer_platform.training.preparation import Preparation, prepare
 from paraformer_platform.training.reporter import Reporter
 from paraformer_platform.training.results import result_rows, totals, write_rows
 from paraformer_platform.training.shelf import DEFAULT_RETENTION, Retention, Shelf
+from paraformer_platform.training.stopwatch import Stopwatch
 from paraformer_platform.training.trial_folder import TrialFolder, write_text
 
 StepListener = Callable[[int, int], None]
@@ -142,7 +143,8 @@ class _Training:
         self._evaluator = Evaluator(self._model, self._frontend, config, self._device, *ranks)
         self._shelf = Shelf(place, config.training.average_checkpoints, retention)
         self._epoch = 0
-        self._seconds = 0.0
+        self._part: PartialEpoch | None = None
+        self._watch = Stopwatch(self._world_size if self._device.type == "cuda" else 0)
         self._metrics: Metrics = {}
 
     def run(self) -> TrialResult:
@@ -168,16 +170,27 @@ class _Training:
     def _resume_or_start(self) -> None:
         if self._place.last_checkpoint.exists():
             self._load(load_checkpoint(self._place.last_checkpoint))
-            self._note(events.RESUMED, step=self._fitting.steps)
+        self._require_agreement()
+        if self._fitting.steps > 0:
+            self._note(events.RESUMED, step=self._fitting.steps, workers=self._world_size)
             logger.info("resumed after epoch %d, step %d", self._epoch, self._fitting.steps)
             return
         if self._journal is not None:
             self._journal.cut_back(0)
             write_text(self._place.environment, json.dumps(describe_environment(), indent=1) + "\n")
-        self._note(events.STARTED)
+        self._note(events.STARTED, workers=self._world_size)
         if self._journal is not None:
             self._journal.params(flat_params(self._config))
         logger.info("started %s with %d parameters", self._key, count_parameters(self._model))
+
+    def _require_agreement(self) -> None:
+        """Refuse to go on where the machines of a gang read different checkpoints from the storage."""
+        steps = gathered([self._fitting.steps], self._world_size)
+        if len(set(steps)) > 1:
+            raise TrainingError(
+                f"the workers of this gang read checkpoints of different steps in {self._place.checkpoints}: "
+                f"{', '.join(map(str, steps))}; mount the storage so that every node sees a new file at once"
+            )
 
     def _finished(self) -> bool:
         patience = self._config.training.early_stop_patience
@@ -187,35 +200,61 @@ class _Training:
         )
 
     def _run_epoch(self) -> Metrics:
-        begun = time.perf_counter()
+        self._watch.start()
         measured = self._fit_epoch()
         self._epoch += 1
         measured |= self._evaluator.losses(self._dev)
         _require_finite(measured, self._epoch)  # a model of NaNs cannot be decoded
         measured |= error_rates(self._evaluator.decode(self._dev), "dev")
         self._shelf.ranking.add(self._epoch, measured[self._config.training.selection])
-        self._seconds += time.perf_counter() - begun
+        self._watch.stop()
         self._keep(measured)
         logger.info("%s", epoch_line(self._epoch, self._config.training.num_epochs, measured))
         return measured
 
     def _fit_epoch(self) -> Metrics:
-        torch.manual_seed(_epoch_seed(self._config.training.seed, self._epoch, self._reporter.rank))
-        meter = TokenMeter(self._device, self._world_size)
-        norms = []
-        learning_rate = self._fitting.learning_rate
-        for number, group in enumerate(self._batches.epoch(self._epoch)):
-            if number % STEPS_BETWEEN_LOOKS == 0 and self._reporter.should_stop():
-                raise _Stopped
-            outcome = self._fitting.step(group)
-            meter.add(outcome.sums, outcome.tokens)
-            norms.append(outcome.gradient_norm)
+        part = self._part = self._part or self._new_part()
+        for group in self._batches.epoch(self._epoch, part.steps):
+            part.take_up_random_numbers()
+            if part.steps % STEPS_BETWEEN_LOOKS == 0:
+                self._look_for_requests(part)
+            part.add(self._fitting.step(group))
             self._on_step(self._fitting.steps, self._total_steps)
+        self._part = None
         return {
-            **dict(meter.means("train")),
-            "train/learning_rate": learning_rate,
-            "train/gradient_norm": _finite_mean(torch.stack(norms)),
+            **dict(part.meter.means("train")),
+            "train/learning_rate": part.learning_rate,
+            "train/gradient_norm": _finite_mean(torch.stack(part.norms)),
         }
+
+    def _new_part(self) -> PartialEpoch:
+        self._seed()
+        return PartialEpoch(self._fitting.learning_rate, self._device, self._world_size)
+
+    def _seed(self, steps: int = 0) -> None:
+        """Let what is random from here on depend on nothing that came before."""
+        where = (self._config.training.seed, self._epoch, self._reporter.rank, *([steps] if steps else []))
+        torch.manual_seed(_seed_of(*where))
+
+    def _look_for_requests(self, part: PartialEpoch) -> None:
+        if self._reporter.should_stop():
+            self._keep_part(part)
+            raise _Stopped
+        if self._reporter.should_save():
+            self._keep_part(part)
+            self._note(events.PREEMPTED, step=self._fitting.steps)
+            logger.info("a machine will be taken away: checkpoint at step %d", self._fitting.steps)
+
+    def _keep_part(self, part: PartialEpoch) -> None:
+        """Write a checkpoint within the epoch; at its first step the one of the last epoch says it all."""
+        if part.steps == 0:
+            return
+        state = part.to_state()
+        self._watch.stop()
+        if self._writes:
+            checkpoint = Checkpoint(self._config, self._frontend.to_state(), copied_weights(self._model))
+            self._shelf.keep_last(replace(checkpoint, training=self._state(state)))
+        self._watch.start()
 
     def _keep(self, measured: Metrics) -> None:
         """Write an epoch: journal first, since a resume cuts off what its checkpoint does not know."""
@@ -226,11 +265,12 @@ class _Training:
         self._journal.metrics(self._fitting.steps, self._epoch, measured)
         self._shelf.keep_last(replace(checkpoint, training=self._state()))
 
-    def _state(self) -> dict[str, object]:
+    def _state(self, part: dict[str, object] | None = None) -> dict[str, object]:
         assert self._journal is not None
         return {
             "epoch": self._epoch,
-            "seconds": self._seconds,
+            "part": part,
+            "watch": self._watch.to_state(),
             "journal_size": self._journal.size,
             "ranking": self._shelf.ranking.to_state(),
             "fitting": self._fitting.to_state(),
@@ -242,7 +282,12 @@ class _Training:
         self._model.load_state_dict(checkpoint.weights)
         self._fitting.load_state(state["fitting"])
         self._shelf.ranking.load_state(state["ranking"])
-        self._epoch, self._seconds = state["epoch"], state["seconds"]
+        self._epoch = state["epoch"]
+        self._watch.load_state(state["watch"])
+        if state["part"] is not None:
+            self._part = self._new_part()
+            if not self._part.load_state(state["part"], self._reporter.rank):
+                self._seed(self._part.steps)
         if self._journal is not None:
             self._journal.cut_back(state["journal_size"])
 
@@ -270,12 +315,11 @@ class _Training:
     def _costs(self, decode_seconds: float, heard_seconds: float) -> Metrics:
         dataset = self._frontend.dataset(self._corpus.test[:UTTERANCES_FOR_FLOPS])
         features = [dataset[index].features.to(self._device) for index in range(len(dataset))]
-        gpus = self._world_size if self._device.type == "cuda" else 0
         memory = self._memory.megabytes()
         return {
             "cost/parameters": float(count_parameters(self._model)),
-            "cost/train_seconds": self._seconds,
-            "cost/gpu_hours": gpus * self._seconds / 3600,
+            "cost/train_seconds": self._watch.seconds,
+            "cost/gpu_hours": self._watch.gpu_seconds / 3600,
             "cost/peak_memory_mb": memory,
             "cost/rtf": decode_seconds / heard_seconds,
             "cost/flops_per_second_of_speech": flops_per_second_of_speech(
@@ -297,8 +341,8 @@ class _Training:
         return TrialResult(self._key, state, self._metrics, self._place.path)
 
 
-def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
-    digest = hashlib.sha256(f"{seed}/{epoch}/{rank}".encode()).digest()
+def _seed_of(*where: int) -> int:
+    digest = hashlib.sha256("/".join(map(str, where)).encode()).digest()
     return int.from_bytes(digest[:7], "little")
 
 

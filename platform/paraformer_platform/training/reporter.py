@@ -23,7 +23,14 @@ class Reporter(Protocol):
         """Take the metrics of a finished epoch; its checkpoint and journal are written."""
 
     def should_stop(self) -> bool:
-        """Tell whether training should end now; asked at every step, all ranks must answer alike."""
+        """Tell whether training should end now; asked every few steps, all ranks must answer alike."""
+
+    def should_save(self) -> bool:
+        """Tell whether a checkpoint should be written now, since a machine will soon be taken away.
+
+        Asked after `should_stop`, all ranks must answer alike. The training goes on: whoever takes the
+        machine away ends it, and what ends by itself counts as trained.
+        """
 
 
 class LocalReporter:
@@ -48,6 +55,10 @@ class LocalReporter:
     def should_stop(self) -> bool:
         """Tell whether `stop` was called."""
         return self._stop.is_set()
+
+    def should_save(self) -> bool:
+        """Nobody takes this machine away."""
+        return False
 
     def stop(self) -> None:
         """Ask the training to end at its next step."""

@@ -20,14 +20,18 @@ from paraformer_platform.training.loop import train
 class Rank:
     rank: int
     world_size: int
+    looks: int  # before it asks to stop
     def epoch_finished(self, metrics): pass
-    def should_stop(self): return False
+    def should_stop(self):
+        self.looks -= 1
+        return self.looks == 0
+    def should_save(self): return False
 
-experiment, folder, rank, size, store, *overrides = sys.argv[1:]
-rank, size = int(rank), int(size)
+experiment, folder, rank, size, store, looks, *overrides = sys.argv[1:]
+rank, size, looks = int(rank), int(size), int(looks)
 if size > 1:
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
-train(load_experiment(experiment, overrides).config, folder, Rank(rank, size))
+train(load_experiment(experiment, overrides).config, folder, Rank(rank, size, looks))
 if size > 1:
     dist.destroy_process_group()
 """
@@ -40,12 +44,19 @@ CHANGES = [
 ]
 
 
-def _train(experiment: Path, folder: Path, size: int) -> list[dict[str, float]]:
-    store = folder.with_suffix(".store")
-    arguments = [[str(experiment), str(folder), str(rank), str(size), str(store)] for rank in range(size)]
-    workers = [
-        subprocess.Popen([sys.executable, "-c", WORKER, *arguments[rank], *CHANGES]) for rank in range(size)
+NEVER = 10**6
+
+
+def _train(
+    experiment: Path, folder: Path, size: int, *changes: str, looks: int = NEVER
+) -> list[dict[str, float]]:
+    """Train on so many processes, until the so-many-th look for a request to stop."""
+    store = folder.with_suffix(f".store{size}")
+    arguments = [
+        [str(experiment), str(folder), str(rank), str(size), str(store), str(looks), *CHANGES, *changes]
+        for rank in range(size)
     ]
+    workers = [subprocess.Popen([sys.executable, "-c", WORKER, *arguments[rank]]) for rank in range(size)]
     assert [worker.wait(timeout=120) for worker in workers] == [0] * size
     events = read_journal(folder / "journal.jsonl")
     return [event["metrics"] for event in events if event["kind"] == "metrics"]
@@ -64,3 +75,23 @@ def test_two_workers_give_the_curve_of_one(tiny_experiment: Path, tmp_path: Path
     rows = (tmp_path / "two" / "results" / "test.csv").read_text().splitlines()
     assert len(rows) == 1 + 7
     assert json.loads((tmp_path / "two" / "results" / "summary.json").read_text())["metrics"] == together[3]
+
+
+def test_a_training_whose_workers_become_fewer_within_an_epoch_keeps_its_curve(
+    tiny_experiment: Path, tmp_path: Path
+) -> None:
+    """12 batches an epoch, of at most 900 frames; after ten of the first epoch one worker goes on alone."""
+    changes = ("training.accumulate=1", "training.batch_size=2", "training.batch_frames=900")
+    alone = _train(tiny_experiment, tmp_path / "one", 1, *changes)
+    _train(tiny_experiment, tmp_path / "both", 2, *changes, looks=2)
+    states = [event.get("state") for event in read_journal(tmp_path / "both/journal.jsonl")]
+    assert states[-1] == "stopped"
+    both = _train(tiny_experiment, tmp_path / "both", 1, *changes)
+    [resumed] = [
+        event for event in read_journal(tmp_path / "both/journal.jsonl") if event.get("state") == "resumed"
+    ]
+    assert (resumed["step"], resumed["workers"]) == (10, 1)
+    assert len(alone) == len(both) == 4
+    for one, two in zip(alone[:3], both[:3], strict=True):
+        for name in ("train/loss", "train/gradient_norm", "dev/loss"):
+            assert one[name] == pytest.approx(two[name], rel=1e-3), name
