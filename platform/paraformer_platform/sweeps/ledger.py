@@ -24,7 +24,8 @@ How it stays true:
 - A lease runs out by the clock, at once when its process is known to be gone. A lease that ends further
   ahead than any lease could (the clock jumped back) is cut to a whole lease from now. Clocks of several hosts
   must agree to within a lease.
-- SQLite runs in WAL mode with full synchronisation: what was told to be completed survives a power cut.
+- SQLite runs in WAL mode with full synchronisation: what was told to be completed survives a power cut. Its
+  file belongs on one machine's disk; launchers and trials on several machines need a database server.
 """
 
 import json
@@ -52,6 +53,8 @@ STATES = (PLANNED, CLAIMED, COMPLETED, FAILED, STOPPED)
 
 WAIT_FOR_LOCK: Seconds = 60.0
 """How long a statement waits for a writer of SQLite before it gives up with a message."""
+ANSWER_WITHIN: Seconds = 10.0
+"""How long a database server may take to answer before it counts as not there."""
 KEYS_PER_STATEMENT = 500
 
 METADATA = sa.MetaData()
@@ -62,13 +65,13 @@ TRIALS = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("owner", sa.String(255)),
     sa.Column("token", sa.Integer, nullable=False),
-    sa.Column("lease_ends", sa.Float),
+    sa.Column("lease_ends", sa.Double),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("preemptions", sa.Integer, nullable=False),
     sa.Column("result", sa.Text),
     sa.Column("error", sa.Text),
     sa.Column("trace", sa.Text),
-    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
 )
 
 
@@ -143,8 +146,7 @@ class Ledger:
         self._clock = clock
         with self._explained("opened"):
             self._engine = _engine(url)
-            with self._engine.begin() as connection:
-                connection.execute(sa.schema.CreateTable(TRIALS, if_not_exists=True))
+            _make_table(self._engine)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -327,7 +329,7 @@ class Ledger:
         try:
             yield
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
-            raise LedgerError(f"the ledger {self.url} cannot be {verb}: {_reason(error)}") from error
+            raise LedgerError(f"the ledger {_shown(self.url)} cannot be {verb}: {_reason(error)}") from error
 
 
 REMEDIES = {
@@ -340,6 +342,15 @@ REMEDIES = {
     "disk i/o error": "the disk failed or is full; look after it and run the same command again",
     "malformed": "the file is damaged; move it away and run `paraformer sync` to rebuild it",
     "not a database": "the file is no database; move it away and run `paraformer sync` to rebuild it",
+    "connection refused": "no database server answers there; start it, or correct its address",
+    "server running locally": "no database server answers there; start it, or correct its address",
+    "timeout expired": f"no database server answers there within {ANSWER_WITHIN:.0f} s; look at its network",
+    "failed to resolve": "its host is not known; correct the address",
+    "authentication failed": "the database refuses this user or password; correct them in the URL",
+    "no password supplied": "the database asks for a password; add it to the URL",
+    "no module named": "its driver is not installed; for Postgres: pip install 'psycopg[binary]'",
+    "could not parse": "this is no database URL; write one such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE",
+    "can't load plugin": "this kind of database is not known; use postgresql+psycopg:// or sqlite:///",
     "unable to open": "the file cannot be opened; check that its folder exists and is writable",
 }
 """By the words in a database's error: what is wrong and what to do."""
@@ -351,18 +362,44 @@ def _reason(error: Exception) -> str:
 
 
 def _engine(url: str) -> sa.Engine:
+    """Open a database.
+
+    No pool: a connection never outlives a statement, so that none is shared by forked processes, and hundreds
+    of waiting trials hold none of a server's connections.
+    """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        patience = {"connect_timeout": int(ANSWER_WITHIN)}
+        takes_it = parsed.get_backend_name() in ("postgresql", "mysql", "mariadb")
+        return sa.create_engine(url, connect_args=patience if takes_it else {}, poolclass=sa.pool.NullPool)
     is_plain_file = bool(parsed.database) and "uri" not in parsed.query
     if is_plain_file:
         Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-    # No pool: a connection never outlives a statement, so that none is shared by forked processes.
     engine = sa.create_engine(url, connect_args={"timeout": WAIT_FOR_LOCK}, poolclass=sa.pool.NullPool)
     sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = FULL"))
     if is_plain_file:
         _switch_to_wal(str(parsed.database))
     return engine
+
+
+def _make_table(engine: sa.Engine) -> None:
+    """Make the table if it is not there. Of two processes that do so at once on Postgres, one may fail."""
+    for last in (False, True):
+        try:
+            with engine.begin() as connection:
+                connection.execute(sa.schema.CreateTable(TRIALS, if_not_exists=True))
+            return
+        except sa.exc.DBAPIError as error:
+            if last or "already exists" not in str(error):
+                raise
+
+
+def _shown(url: str) -> str:
+    """The URL without its password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return url
 
 
 def _switch_to_wal(path: str) -> None:

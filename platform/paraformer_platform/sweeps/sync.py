@@ -5,6 +5,7 @@ is closed. It may be run at any time, also while the sweep runs elsewhere: what 
 alone.
 """
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from paraformer_platform.tracking.mlflow_store import RunStore
 from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
 from paraformer_platform.tracking.sweep_run import SweepRun
 
+LEDGER_VARIABLE = "PARAFORMER_LEDGER"
+"""Environment variable with the SQLAlchemy URL of a ledger that several machines share, one for each storage."""
 SWEEP_FILE = "sweep.yaml"
 """Copy of the sweep file in the sweep's folder."""
 STATE_OF_LEFT_ALONE = "running"
@@ -102,8 +105,8 @@ def ledger_of(storage: Path) -> Ledger:
 
 
 def ledger_url(storage: Path) -> str:
-    """Return the address of the ledger of a storage folder."""
-    return f"sqlite:///{storage.resolve() / 'ledger.db'}"
+    """Return the address of the ledger of a storage: a file in it, unless `LEDGER_VARIABLE` names a database."""
+    return os.environ.get(LEDGER_VARIABLE) or f"sqlite:///{storage.resolve() / 'ledger.db'}"
 
 
 def is_at_work(record: Record | None) -> bool:

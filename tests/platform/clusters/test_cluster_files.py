@@ -104,7 +104,7 @@ def test_what_is_mounted_exists_and_the_start_asks_for_the_token(repository, nam
 
     monkeypatch.chdir(repository)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for file in (".ray/auth_token", ".paraformer/mlflow_database"):
+    for file in (".ray/auth_token", ".paraformer/database"):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).write_text("secret")
     prepared = prepare(read(repository, name))

@@ -27,6 +27,14 @@ def test_a_worker_that_no_single_node_holds_is_refused_though_the_sum_would_do()
         check_request(Request(1, 6, 0), [LAPTOP, LAPTOP])
 
 
+def test_elastic_trials_are_counted_whole_and_one_runs_on_its_least():
+    elastic = Request(2, 1, 0, most_workers=4)
+    assert gangs_at_once(elastic, [LAPTOP, LAPTOP]) == 2
+    assert gangs_at_once(elastic, [Node("small", cpus=3, gpus=0)]) == 1
+    with pytest.raises(ClusterError, match=r"asks for at least 2 × \(cpus_per_worker 1"):
+        check_request(elastic, [Node("tiny", cpus=1, gpus=0)])
+
+
 def test_dead_nodes_count_for_nothing():
     alive = {"Alive": True, "NodeManagerAddress": "a", "Resources": {"CPU": 2.0}}
     dead = {"Alive": False, "NodeManagerAddress": "b", "Resources": {"CPU": 64.0}}

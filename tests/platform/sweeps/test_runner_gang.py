@@ -99,7 +99,8 @@ def test_a_gang_one_of_whose_workers_is_killed_ends_with_the_same_metrics(
     killer.join()
     assert 2 <= killer.killed_after < 8
     states = [event["state"] for event in read_journal(killed / "journal.jsonl") if "state" in event]
-    assert states == ["started", "resumed", "completed"]
+    # Rank 0, if it was not the one, wrote that it failed for want of the other's answers.
+    assert [state for state in states if state != "failed"] == ["started", "resumed", "completed"]
     assert measured(killed) == measured(whole)
     assert len(measured(whole)) == 8 + 1
     record = Ledger(f"sqlite:///{tmp_path}/killed/runs/ledger.db").record(killed.name)

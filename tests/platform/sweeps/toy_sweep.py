@@ -1,6 +1,6 @@
 """A sweep of toy trainings, run as a script so that a test can signal and kill its driver.
 
-    python toy_sweep.py STORAGE TRIALS EPOCHS SECONDS_PER_EPOCH
+    python toy_sweep.py STORAGE TRIALS EPOCHS SECONDS_PER_EPOCH [LEDGER_URL]
 
 A toy training keeps a journal and a checkpoint like a real one, goes on from the checkpoint, and notes every
 epoch it computes in ``computed.log``, so that a test can count what was computed twice.
@@ -69,7 +69,6 @@ def toy_job(storage: Path, keys: list[str], epochs: int, seconds: float, **more)
     return SweepJob(
         name="toy",
         storage=storage,
-        ledger_url=f"sqlite:///{storage}/ledger.db",
         source=PlannedTrials([ToyTrial(key) for key in keys]),
         describe=lambda trial: TrialSheet(
             variant=trial.trial_key,
@@ -81,14 +80,15 @@ def toy_job(storage: Path, keys: list[str], epochs: int, seconds: float, **more)
         tracking_uri=f"sqlite:///{storage}/mlflow.db",
         experiment="toy",
         plan_hash="plan",
-        **{"limits": Limits(), **more},
+        **{"limits": Limits(), "ledger_url": f"sqlite:///{storage}/ledger.db", **more},
     )
 
 
 def main() -> None:
-    storage, trials, epochs, seconds = sys.argv[1:]
+    storage, trials, epochs, seconds, *ledger_url = sys.argv[1:]
     keys = [f"trial-{index}" for index in range(int(trials))]
-    outcome = run_sweep(toy_job(Path(storage), keys, int(epochs), float(seconds)), toy_train)
+    more = {"ledger_url": ledger_url[0]} if ledger_url else {}
+    outcome = run_sweep(toy_job(Path(storage), keys, int(epochs), float(seconds), **more), toy_train)
     print(json.dumps({"completed": outcome.completed, "stop_reason": outcome.stop_reason}))
     sys.exit(130 if outcome.interrupted else 0)
 

@@ -46,6 +46,13 @@ metric: {name: 3}
         assert words in text
 
 
+def test_workers_may_come_and_go(spec_of: SpecOf) -> None:
+    spec = spec_of(GRID + "\nresources: {workers: [2, 4]}")
+    assert spec.settings()["resources.workers"] == [2, 4]
+    text = message(spec_of, GRID + "\nresources: {workers: [4, 2]}")
+    assert "resources.workers: workers ([4, 2]): the least must not be above the most" in text
+
+
 def test_impossible_values_are_listed_at_once(spec_of: SpecOf) -> None:
     text = message(
         spec_of,
