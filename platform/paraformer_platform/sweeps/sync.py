@@ -26,7 +26,7 @@ from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
 from paraformer_platform.tracking.sweep_run import SweepRun
 
 LEDGER_VARIABLE = "PARAFORMER_LEDGER"
-"""Environment variable with the SQLAlchemy URL of a ledger that several machines share, one for each storage."""
+"""Environment variable with the SQLAlchemy URL of a ledger on a server; each storage has one of its own."""
 SWEEP_FILE = "sweep.yaml"
 """Copy of the sweep file in the sweep's folder."""
 STATE_OF_LEFT_ALONE = "running"
@@ -105,7 +105,7 @@ def ledger_of(storage: Path) -> Ledger:
 
 
 def ledger_url(storage: Path) -> str:
-    """Return the address of the ledger of a storage: a file in it, unless `LEDGER_VARIABLE` names a database."""
+    """Return the address of a storage's ledger: a file in it, unless `LEDGER_VARIABLE` names a database."""
     return os.environ.get(LEDGER_VARIABLE) or f"sqlite:///{storage.resolve() / 'ledger.db'}"
 
 
