@@ -42,6 +42,7 @@ bench: setup
 	$(BIN)/python benchmarks/autoregressive.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/gpu_training.py
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -71,14 +71,14 @@ def make_batch(frames: Sequence[int], size: Size) -> Batch:
 def stacked(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """FunASR's input, `(B, T', 560)` and `(B,)`: it stacks outside the model, at no cost here."""
     frames = batch.feat_lens // SKIP
-    return torch.randn(len(frames), int(frames.max()), STACK * MELS), frames
+    return torch.randn(len(frames), int(frames.max()), STACK * MELS, device=frames.device), frames
 
 
 def funasr_step(model, batch: Batch, bf16: bool = False) -> Callable[[], None]:
     features, frames = stacked(batch)
 
     def action() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=bf16):
             loss, _, _ = model(features, frames, batch.tokens, batch.token_lens)
         loss.backward()
         model.zero_grad(set_to_none=True)
@@ -88,7 +88,7 @@ def funasr_step(model, batch: Batch, bf16: bool = False) -> Callable[[], None]:
 
 def our_step(objective: TrainingObjective, batch: Batch, bf16: bool = False) -> Callable[[], None]:
     def action() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=bf16):
             loss = objective(batch).total
         loss.backward()
         objective.zero_grad(set_to_none=True)

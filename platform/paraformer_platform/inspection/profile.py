@@ -17,6 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from paraformer.dataset import Batch
 from paraformer.losses import TrainingObjective
 from paraformer.model import Paraformer
+from paraformer.recompute import recompute_layers
 from paraformer.tokenizer import NUM_SPECIAL
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.inspection.matrix_rate import matrix_rate
@@ -123,6 +124,7 @@ class _Profiling:
         self._device = device_of_rank()
         torch.manual_seed(config.training.seed)
         self._model = new_model(config).to(self._device).train()
+        recompute_layers(self._model, config.training.gradient_checkpointing)
         self._objective = TrainingObjective(self._model, config.model.loss)
         self._optimiser = build_optimiser(self._model, config.training)
         self._scaler = gradient_scaler(config.training.precision, self._device)
