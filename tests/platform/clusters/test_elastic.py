@@ -22,8 +22,8 @@ CURVE = ("train/loss", "train/gradient_norm", "dev/loss")
 class Trial:
     """The only trial of a storage, by its journal."""
 
-    def __init__(self, storage: Path) -> None:
-        self.storage = storage
+    def __init__(self, storage: Path, process: subprocess.Popen) -> None:
+        self.storage, self.process = storage, process
 
     def events(self) -> list[dict]:
         return [event for path in self.storage.glob("trials/*/journal.jsonl") for event in read_journal(path)]
@@ -40,6 +40,7 @@ class Trial:
 
     def goes_on_with(self, workers: int) -> bool:
         """Whether an epoch was measured with so many workers, and no others since."""
+        assert self.process.poll() is None, (self.storage.parent / "output").read_text()
         events = self.events()
         last = max((n for n, event in enumerate(events) if "workers" in event), default=None)
         if last is None or events[last]["workers"] != workers:
@@ -61,7 +62,7 @@ def trial(cluster, repository, tmp_path):
         stderr=subprocess.STDOUT,
     )
     try:
-        yield Trial(tmp_path / "runs"), process
+        yield Trial(tmp_path / "runs", process)
     finally:
         process.kill()
 
@@ -82,7 +83,6 @@ def drain(cluster, ip: str, seconds: int) -> None:
 def test_machines_come_and_go_and_the_curve_is_that_of_one_worker(
     cluster, trial, wait_until, tmp_path, monkeypatch
 ):
-    trial, process = trial
     wait_until(lambda: trial.goes_on_with(4), 150, "four workers")
     os.killpg(cluster.processes[KILLED].pid, signal.SIGKILL)
     wait_until(lambda: trial.goes_on_with(3), 150, "three workers after one was killed")
@@ -91,8 +91,8 @@ def test_machines_come_and_go_and_the_curve_is_that_of_one_worker(
     drain(cluster, TAKEN, seconds=15)
     wait_until(trial.was_told, 60, "the notice")
     wait_until(lambda: trial.goes_on_with(3), 150, "three workers after one was taken away")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130, (tmp_path / "output").read_text()
+    trial.process.send_signal(signal.SIGINT)
+    assert trial.process.wait(timeout=60) == 130, (tmp_path / "output").read_text()
     assert trial.sizes() == [4, 3, 4, 3]
     [record] = Ledger(f"sqlite:///{tmp_path}/runs/ledger.db").records().values()
     assert (record.state, record.attempts, record.failures, record.preemptions) == ("stopped", 1, 0, 1)
