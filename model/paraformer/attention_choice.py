@@ -6,7 +6,6 @@
 - called as `attention(x (B, T, D), mask (B, T)) -> (B, T, D)`, the mask true at real frames.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from torch import nn
 from paraformer.attention import SelfAttention
 from paraformer.attention_local import LocalAttention
 from paraformer.errors import ConfigError
+from paraformer.import_path import import_part
 
 _FIELD = "encoder.attention"
 
@@ -58,20 +58,7 @@ def build_attention(
 
 
 def _import_class(path: str) -> Callable[..., nn.Module]:
-    module_name, colon, class_name = path.partition(":")
-    if not colon or not module_name or not class_name:
-        raise ConfigError(
-            f"{_FIELD} is {path!r}, but must be 'full', 'local' or an import path 'package.module:Class'"
-        )
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except ImportError as error:
-        raise ConfigError(
-            f"{_FIELD} is {path!r}, but {module_name} cannot be imported: {error}. "
-            "Start from the folder that holds it, or put that folder on PYTHONPATH"
-        ) from error
-    except AttributeError as error:
-        raise ConfigError(f"{_FIELD} is {path!r}, but {module_name} has no {class_name}") from error
+    found = import_part(path, _FIELD, "'full', 'local'")
     if not (inspect.isclass(found) and issubclass(found, nn.Module)):
         raise ConfigError(
             f"{_FIELD} is {path!r}, which is {found!r}, but must be a class derived from torch.nn.Module"

@@ -4,11 +4,11 @@ A kind with a colon is a class of the user's, `package.module:Class`, derived fr
 as `Class(config, encoder_dim, query_dim)`; `weigh` is what it has to define.
 """
 
-import importlib
 import inspect
 
 from paraformer.config import ModelConfig
 from paraformer.errors import ConfigError
+from paraformer.import_path import import_part
 from paraformer.predictor import Predictor
 from paraformer.predictor_cif import CifPredictor
 from paraformer.predictor_ctc_compress import CtcCompressPredictor
@@ -32,19 +32,7 @@ def build_predictor(config: ModelConfig, encoder_dim: int, query_dim: int, vocab
 
 
 def _import_class(kind: str) -> type[Predictor]:
-    module_name, _, class_name = kind.partition(":")
-    if not module_name or not class_name:
-        raise ConfigError(
-            f"predictor.kind is {kind!r}, but must be 'cif', 'ctc_compress', 'uniform' "
-            "or an import path 'package.module:Class'"
-        )
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"predictor.kind is {kind!r}, which cannot be imported: {error}. "
-            "Start from the folder that holds it, or put that folder on PYTHONPATH"
-        ) from error
+    found = import_part(kind, "predictor.kind", "'cif', 'ctc_compress', 'uniform'")
     if not (inspect.isclass(found) and issubclass(found, Predictor)):
         raise ConfigError(f"predictor.kind is {kind!r}, which must be derived from paraformer's Predictor")
     return found

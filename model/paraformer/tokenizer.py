@@ -16,7 +16,6 @@ Training targets are encoded with `add_special=False`: the Paraformer's decoder 
 with its predictor, so a target carries neither BOS nor EOS.
 """
 
-import importlib
 import json
 import unicodedata
 from collections import Counter
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from paraformer.errors import ConfigError, DataError
+from paraformer.import_path import import_part
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 NUM_SPECIAL = 4
@@ -219,15 +219,4 @@ def _tokenizer_class(kind: str) -> Any:
         from paraformer.bpe import BpeTokenizer
 
         return BpeTokenizer
-    module, colon, name = kind.partition(":")
-    if not colon:
-        raise ConfigError(
-            f"tokenizer {kind!r} does not exist; choose 'char', 'char_from_texts', 'bpe' "
-            "or an import path 'package.module:Class'"
-        )
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"tokenizer {kind!r} cannot be imported ({error}); is its folder on PYTHONPATH?"
-        ) from error
+    return import_part(kind, "tokenizer", "'char', 'char_from_texts', 'bpe'")

@@ -183,7 +183,7 @@ def test_a_class_that_takes_a_window_is_given_the_configured_one(users_module: s
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("fulll", "must be 'full', 'local' or an import path 'package.module:Class'"),
+        ("fulll", "must be 'full', 'local' or an import path 'package.module:name'"),
         ("users_attention:", "must be 'full', 'local' or an import path"),
         ("no_such_module:Good", "no_such_module cannot be imported.*PYTHONPATH"),
         ("users_attention:Goood", "users_attention has no Goood"),

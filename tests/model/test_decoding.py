@@ -150,7 +150,7 @@ def test_a_strategy_of_ones_own() -> None:
     ("options", "words"),
     [
         ({"strategy": "best"}, "'best', but must be one of greedy, nucleus"),
-        ({"strategy": "no_package:f"}, "'no_package:f' cannot be imported"),
+        ({"strategy": "no_package:f"}, "is 'no_package:f', but no_package cannot be imported"),
         ({"strategy": "greedy", "top_p": 0.5}, "unexpected keyword argument 'top_p'"),
         ({"strategy": "nucleus", "top_p": 0.0}, r"top_p \(0.0\) must be above 0"),
         ({"strategy": "nucleus", "temperature": -1.0}, r"temperature \(-1.0\) must be above 0"),

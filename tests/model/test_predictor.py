@@ -136,9 +136,9 @@ def test_a_class_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
     ("kind", "message"),
     [
         ("torch.nn:Linear", "must be derived from paraformer's Predictor"),
-        ("torch.nn:NoSuch", "cannot be imported: module 'torch.nn' has no attribute 'NoSuch'"),
+        ("torch.nn:NoSuch", "is 'torch.nn:NoSuch', but torch.nn has no NoSuch"),
         ("no_such_module:Class", "put that folder on PYTHONPATH"),
-        (":Class", "or an import path 'package.module:Class'"),
+        (":Class", "'uniform' or an import path 'package.module:name'"),
     ],
 )
 def test_what_is_no_predictor(kind: str, message: str) -> None:

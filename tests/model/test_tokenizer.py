@@ -108,7 +108,7 @@ def test_faults_name_both_values_and_the_remedy(tmp_path):
         CharTokenizer(vocab_size=4)
     with pytest.raises(ConfigError, match=r"holds 2 characters .* but 3 are given; set it to 7"):
         CharTokenizer(vocab_size=6, characters="abc")
-    with pytest.raises(ConfigError, match="'words' does not exist; choose 'char'"):
+    with pytest.raises(ConfigError, match="is 'words', but must be 'char', 'char_from"):
         make_tokenizer("words", [], 10)
     with pytest.raises(ConfigError, match="cannot be imported"):
         make_tokenizer("no_such_module:Tokenizer", [], 10)

@@ -7,7 +7,6 @@ A strategy is any function called as::
 and named `package.module:my_strategy`; the options are those given to `decode`.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from paraformer.decoding.greedy import greedy
 from paraformer.decoding.hypothesis import Hypothesis
 from paraformer.decoding.nucleus import nucleus
 from paraformer.errors import ConfigError
+from paraformer.import_path import import_part
 from paraformer.model import Paraformer
 
 Strategy = Callable[..., list[Hypothesis]]
@@ -84,19 +84,7 @@ def find_strategy(name: str) -> Strategy:
     """
     if name in STRATEGIES:
         return STRATEGIES[name]
-    module_name, colon, function_name = name.partition(":")
-    if not (colon and module_name and function_name):
-        raise ConfigError(
-            f"decoding strategy is {name!r}, but must be one of {', '.join(STRATEGIES)} "
-            "or an import path 'package.module:function'"
-        )
-    try:
-        found: Strategy = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"decoding strategy {name!r} cannot be imported: {error}. "
-            "Start from the folder that holds it, or put that folder on PYTHONPATH"
-        ) from error
+    found: Strategy = import_part(name, "decoding strategy", f"one of {', '.join(STRATEGIES)}")
     return found
 
 

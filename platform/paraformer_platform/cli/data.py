@@ -77,6 +77,10 @@ def check(
     manifests: Annotated[
         list[Path], typer.Argument(help="A folder of train.tsv, dev.tsv and test.tsv, or manifests.")
     ],
+    reader: Annotated[
+        str | None,
+        typer.Option(help="Your own reader of manifests, as in data.reader.", metavar="MODULE:FUNCTION"),
+    ] = None,
     tokenizer: Annotated[str, typer.Option(help="char, char_from_texts, bpe or an import path.")] = "char",
     vocab_size: Annotated[int, typer.Option(help="Number of token ids.")] = 100,
     max_seconds: Annotated[float, typer.Option(help="Longer recordings are reported.")] = 30.0,
@@ -88,8 +92,12 @@ def check(
     from paraformer import quality
     from paraformer.manifest import read_manifest
     from paraformer.tokenizer import make_tokenizer
+    from paraformer_platform.training.utterances import read_utterances
 
-    splits = {path.stem: read_manifest(path, check_files=False) for path in _manifests(manifests)}
+    if reader is None:
+        splits = {path.stem: read_manifest(path, check_files=False) for path in _manifests(manifests)}
+    else:
+        splits = {path.stem: read_utterances(path, reader) for path in manifests}
     texts = [utterance.text for utterance in next(iter(splits.values()))]
     limits = quality.Limits(max_seconds, frame_ms / 1000)
     with _progress("listening", quiet) as advance:

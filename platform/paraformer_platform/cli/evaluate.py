@@ -15,6 +15,10 @@ def evaluate(
     strategy: Annotated[
         str | None, typer.Option(help="How to decode; else as in the experiment.", metavar="NAME")
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="A metric of your own; may be repeated.", metavar="MODULE:FUNCTION"),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="CSV to write, one row for each utterance.", metavar="FILE")
     ] = None,
@@ -22,8 +26,9 @@ def evaluate(
 ) -> None:
     """Decode recordings and print word and character error rates."""
     from paraformer_platform.training.assessment import assess
+    from paraformer_platform.training.custom_metrics import own_names
 
-    metrics = assess(checkpoint, manifest, strategy, output)
+    metrics = assess(checkpoint, manifest, strategy, output, metric)
     if as_json:
         typer.echo(json.dumps(metrics, indent=1))
         return
@@ -38,6 +43,8 @@ def evaluate(
         if None not in rates:
             table.add_row(label, *(f"{100 * rate:.2f} %" for rate in rates if rate is not None))
     Console().print(table)
+    for name in own_names(metrics):
+        typer.echo(f"{name.removeprefix('test/')}  {metrics[name]:.4f}")
     typer.echo(
         f"{metrics['utterances']:.0f} utterances, {metrics['cost/rtf']:.4f} seconds a second of speech"
     )

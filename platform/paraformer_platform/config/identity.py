@@ -65,9 +65,17 @@ def deciding_values(config: ExperimentConfig) -> dict[str, Any]:
 
 def _own_sources(values: Mapping[str, Any]) -> dict[str, str]:
     """SHA-256 of the file of every part of the user's own, by import path; what is not found has none."""
-    named = {value: IMPORT_PATH.fullmatch(value) for value in values.values() if isinstance(value, str)}
+    named = {text: IMPORT_PATH.fullmatch(text) for value in values.values() for text in _texts(value)}
     files = {value: _source_of(match[1]) for value, match in named.items() if match}
     return {value: hashlib.sha256(file.read_bytes()).hexdigest() for value, file in files.items() if file}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _source_of(module: str) -> Path | None:

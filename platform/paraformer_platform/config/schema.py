@@ -19,6 +19,13 @@ EXECUTIONS = ("auto", "ray_train", "in_trial")
 SELECTIONS = ("dev/cer", "dev/wer", "dev/loss")
 TOKENIZERS = ("char", "char_from_texts", "bpe")
 STRATEGIES = ("greedy", "nucleus", "ctc_greedy", "beam")
+OUR_METRICS = (
+    *("loss", "ce", "ctc", "quantity", "token_accuracy"),
+    *(f"{kind}{unit}" for kind in ("", "ctc_", "oracle_length_") for unit in ("wer", "cer")),
+    *(f"{unit}_{edit}" for unit in ("word", "char") for edit in ("substitutions", "deletions", "insertions")),
+    "length_mae",
+)
+"""What dev/… and test/… are called already."""
 
 WINDOW_SECONDS = 0.025
 HOP_SECONDS = 0.010
@@ -32,6 +39,9 @@ class DataConfig:
     """Folder of the manifests."""
     recipe: str | None = None
     """YAML of synthetic speech; the corpus is made first where the folder does not hold it."""
+    reader: str | None = None
+    """Import path of a function, `package.module:function`, that takes the path of a manifest and gives its
+    utterances; none reads tab-separated text."""
     train: str = "train.tsv"
     """Manifest to train on, relative to the folder."""
     dev: str = "dev.tsv"
@@ -75,6 +85,8 @@ class DataConfig:
         """Everything impossible about these values."""
         yield from _choice("features", self.features, ("log_mel", "kaldi_fbank"))
         yield from _choice_or_path("tokenizer", self.tokenizer, TOKENIZERS)
+        if self.reader is not None:
+            yield from _import_path("reader", self.reader)
         yield from _at_least("vocab_size", self.vocab_size, 5)
         yield from _at_least("sample_rate", self.sample_rate, 1000)
         for name in ("feature_dim", "max_feat_len", "max_token_len"):
@@ -152,11 +164,23 @@ class DecodingConfig:
     `package.module:function`."""
     batch_size: int = 16
     """Utterances decoded at once; cost/rtf is measured with it."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics beside the error rates: import paths of functions, `package.module:function`, that
+    score a reference and a hypothesis. They become dev/<function>, test/<function>, columns of test.csv."""
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""
         yield from _choice_or_path("strategy", self.strategy, STRATEGIES)
         yield from _at_least("batch_size", self.batch_size, 1)
+        for path in self.metrics:
+            yield from _import_path("metrics", path)
+        names = [path.rpartition(":")[2] for path in self.metrics]
+        for name in sorted({name for name in names if names.count(name) > 1 or name in OUR_METRICS}):
+            taken = "ours" if name in OUR_METRICS else "there twice"
+            message = (
+                f"metrics ({', '.join(self.metrics)}): the name {name} is {taken}; give the function another"
+            )
+            yield Fault("metrics", self.metrics, message)
 
 
 @dataclass(frozen=True)
@@ -284,6 +308,12 @@ def _choice(name: str, value: str, allowed: tuple[str, ...], more: str = "") -> 
 def _choice_or_path(name: str, value: str, allowed: tuple[str, ...]) -> Iterator[Fault]:
     if ":" not in value:
         yield from _choice(name, value, allowed, "or an import path 'package.module:name'")
+
+
+def _import_path(name: str, value: str) -> Iterator[Fault]:
+    module, _, function = value.partition(":")
+    if not module or not function:
+        yield Fault(name, value, f"{name} ({value}) must be an import path 'package.module:function'")
 
 
 def _at_least(name: str, value: float, least: float) -> Iterator[Fault]:

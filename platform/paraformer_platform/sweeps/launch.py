@@ -23,6 +23,7 @@ from paraformer_platform.sweeps.sync import SWEEP_FILE, ledger_of, ledger_url, r
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import resolve_tracking_uri
 from paraformer_platform.training.corpus import ensure_corpus, read_corpus
+from paraformer_platform.training.custom_metrics import find_metrics
 
 if TYPE_CHECKING:
     from paraformer_platform.training.corpus import Progress
@@ -79,6 +80,7 @@ class Launch:
         self.base = load_base(self.spec).config
         self.storage = Path(self.base.storage)
         self._progress = progress
+        find_metrics(self.base.decoding.metrics)
         version = code_version()
         self.plan = self._make_plan(version, count_parameters)
         self._planner = Planner(self.spec, self.base, self._fingerprint, version)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paraformer.errors import DataError
-from paraformer.manifest import Utterance, fingerprint, read_manifest
+from paraformer.manifest import Utterance, fingerprint
 from paraformer.noise import noise_files
 from paraformer_platform.config.recipe import load_recipe
 from paraformer_platform.config.schema import DataConfig
+from paraformer_platform.training.utterances import read_utterances
 
 Progress = Callable[[int, int], None]
 """Is told how many utterances are made, and of how many."""
@@ -36,10 +37,12 @@ def read_corpus(data: DataConfig) -> Corpus:
     """Read the three manifests, and list the recordings of noise.
 
     Raises:
+        ConfigError: if the configuration names a reader that cannot be used.
         DataError: if one is missing or faulty, or an utterance is in two of them.
     """
     folder = Path(data.folder)
-    train, dev, test = (read_manifest(folder / name) for name in (data.train, data.dev, data.test))
+    names = (data.train, data.dev, data.test)
+    train, dev, test = (read_utterances(folder / name, data.reader) for name in names)
     noise = data.augment.noise_folder
     corpus = Corpus(train, dev, test, [] if noise is None else noise_files(noise))
     _refuse_overlap(data, corpus)

@@ -1,7 +1,7 @@
 """Decoding a whole set for real, no length given away, and what it measures."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from paraformer.losses import TrainingObjective
 from paraformer.model import Paraformer
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.training.batches import evaluation_batches
+from paraformer_platform.training.custom_metrics import CustomMetric, metric_values
 from paraformer_platform.training.fitting import token_sums
 from paraformer_platform.training.frontend import Frontend
 from paraformer_platform.training.gang import gathered
@@ -126,8 +127,18 @@ class Evaluator:
         return [hypothesis.tokens for hypothesis in found]
 
 
-def error_rates(rows: list[Decoded], name: str) -> dict[str, float]:
-    """Corpus rates: test/wer, test/cer and, where decoded, test/ctc_wer, test/oracle_length_wer and so on."""
+def scores(rows: list[Decoded], name: str, metrics: Sequence[CustomMetric] = ()) -> dict[str, float]:
+    """Error rates, and the metrics of the user's own, of a decoded set.
+
+    Args:
+        rows: What was understood.
+        name: Of the set: dev or test.
+        metrics: The user's own.
+
+    Returns:
+        Corpus rates: test/wer, test/cer and, where decoded, test/ctc_wer, test/oracle_length_wer and so on,
+        0.05 for 5 %; and each metric by its name.
+    """
     kinds: dict[str, list[tuple[str, str | None]]] = {
         "": [(row.reference, row.hypothesis) for row in rows],
         "ctc_": [(row.reference, row.ctc_hypothesis) for row in rows],
@@ -139,4 +150,4 @@ def error_rates(rows: list[Decoded], name: str) -> dict[str, float]:
         if known:
             rates[f"{name}/{kind}wer"] = error_rate(count_words(*pair) for pair in known)
             rates[f"{name}/{kind}cer"] = error_rate(count_characters(*pair) for pair in known)
-    return rates
+    return rates | metric_values(metrics, [(row.reference, row.hypothesis) for row in rows], name)

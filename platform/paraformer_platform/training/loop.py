@@ -34,7 +34,7 @@ from paraformer_platform.training.checkpoint import (
     new_model,
 )
 from paraformer_platform.training.cost import PeakMemory, count_parameters, flops_per_second_of_speech
-from paraformer_platform.training.evaluation import Evaluator, error_rates
+from paraformer_platform.training.evaluation import Evaluator, scores
 from paraformer_platform.training.fitting import Fitting
 from paraformer_platform.training.gang import device_of_rank, gathered, wait_for_all
 from paraformer_platform.training.journal import Journal
@@ -124,6 +124,7 @@ class _Training:
         self._config, self._place, self._reporter = config, place, reporter
         self._key, self._corpus = preparation.identity.trial_key, preparation.corpus
         self._frontend = preparation.frontend
+        self._own_metrics = preparation.metrics
         self._on_step = on_step or (lambda done, total: None)
         self._writes = reporter.rank == 0
         self._world_size = reporter.world_size
@@ -205,7 +206,7 @@ class _Training:
         self._epoch += 1
         measured |= self._evaluator.losses(self._dev)
         _require_finite(measured, self._epoch)  # a model of NaNs cannot be decoded
-        measured |= error_rates(self._evaluator.decode(self._dev), "dev")
+        measured |= scores(self._evaluator.decode(self._dev), "dev", self._own_metrics)
         self._shelf.ranking.add(self._epoch, measured[self._config.training.selection])
         self._watch.stop()
         self._keep(measured)
@@ -297,8 +298,9 @@ class _Training:
         dataset = self._frontend.dataset(self._corpus.test)
         decoded = self._evaluator.decode(dataset, oracle=True)
         heard = [frames * self._shift for frames in dataset.frames()]
-        rows = result_rows(self._corpus.test, decoded, heard)
-        metrics = totals(rows, decoded) | self._costs(sum(row.decode_seconds for row in decoded), sum(heard))
+        rows = result_rows(self._corpus.test, decoded, heard, self._own_metrics)
+        metrics = totals(rows, decoded, self._own_metrics)
+        metrics |= self._costs(sum(row.decode_seconds for row in decoded), sum(heard))
         if self._journal is not None:
             write_rows(self._place.test_rows, rows)
             self._journal.metrics(self._fitting.steps, None, metrics)

@@ -6,6 +6,7 @@ from paraformer.dataset import check_vocabulary
 from paraformer_platform.config.identity import code_version, trial_key
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.training.corpus import Corpus, Progress, ensure_corpus, read_corpus
+from paraformer_platform.training.custom_metrics import CustomMetric, find_metrics
 from paraformer_platform.training.frontend import Frontend
 from paraformer_platform.training.trial_folder import Identity
 
@@ -17,6 +18,8 @@ class Preparation:
     corpus: Corpus
     frontend: Frontend
     identity: Identity
+    metrics: tuple[CustomMetric, ...] = ()
+    """Of the user's own."""
 
 
 def prepare(
@@ -30,14 +33,15 @@ def prepare(
         progress: Told of the making of a synthetic corpus.
 
     Raises:
-        ConfigError: if a recipe or tokenizer is impossible.
+        ConfigError: if a recipe, a tokenizer, a reader or a metric is impossible.
         DataError: if manifests, audio or transcripts are faulty; it names every file, line and remedy.
     """
+    metrics = tuple(find_metrics(config.decoding.metrics))
     ensure_corpus(config.data, progress)
     corpus = read_corpus(config.data)
     frontend = Frontend.fitted(config.data, corpus.train)
     check_vocabulary([*corpus.train, *corpus.dev, *corpus.test], frontend.tokenizer)
-    return Preparation(corpus, frontend, identity or identify(config, corpus))
+    return Preparation(corpus, frontend, identity or identify(config, corpus), metrics)
 
 
 def identify(config: ExperimentConfig, corpus: Corpus) -> Identity:

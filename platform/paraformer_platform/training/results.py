@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from paraformer.manifest import Utterance
-from paraformer_platform.training.evaluation import Decoded, error_rates
+from paraformer_platform.training.custom_metrics import CustomMetric, metric_columns
+from paraformer_platform.training.evaluation import Decoded, scores
 from paraformer_platform.training.scoring import EditCounts, count_characters, count_words
 from paraformer_platform.training.trial_folder import write_text
 
@@ -46,15 +47,21 @@ class ResultRow:
     decode_seconds: float
     groups: Mapping[str, str] = field(default_factory=dict)
     """What the manifest says beyond its own columns, such as the speaker's gender."""
+    further: Mapping[str, float] = field(default_factory=dict)
+    """Metrics of the user's own, each in two columns, see `custom_metrics.metric_columns`."""
 
     def cells(self) -> dict[str, object]:
         """The line by its columns."""
         named = {f"{GROUP_PREFIX}{name}": value for name, value in self.groups.items()}
-        return {**{key: value for key, value in vars(self).items() if key != "groups"}, **named}
+        ours = {key: value for key, value in vars(self).items() if key not in ("groups", "further")}
+        return {**ours, **named, **self.further}
 
 
 def result_rows(
-    utterances: Iterable[Utterance], decoded: Iterable[Decoded], seconds: list[float]
+    utterances: Iterable[Utterance],
+    decoded: Iterable[Decoded],
+    seconds: list[float],
+    metrics: Sequence[CustomMetric] = (),
 ) -> list[ResultRow]:
     """Score each utterance.
 
@@ -62,8 +69,9 @@ def result_rows(
         utterances: The test set.
         decoded: What was understood of each.
         seconds: Duration of each.
+        metrics: Further metrics, of the user's own.
     """
-    return [_row(*parts) for parts in zip(utterances, decoded, seconds, strict=True)]
+    return [_row(*parts, metrics) for parts in zip(utterances, decoded, seconds, strict=True)]
 
 
 def write_rows(path: Path, rows: list[ResultRow]) -> None:
@@ -77,8 +85,10 @@ def write_rows(path: Path, rows: list[ResultRow]) -> None:
     write_text(path, text.getvalue())
 
 
-def totals(rows: list[ResultRow], decoded: list[Decoded]) -> dict[str, float]:
-    """Metrics of the test set, by the names test/wer and so on."""
+def totals(
+    rows: list[ResultRow], decoded: list[Decoded], metrics: Sequence[CustomMetric] = ()
+) -> dict[str, float]:
+    """Metrics of the test set, the user's own among them, by the names test/wer and so on."""
     counted = (
         "word_substitutions",
         "word_deletions",
@@ -89,13 +99,15 @@ def totals(rows: list[ResultRow], decoded: list[Decoded]) -> dict[str, float]:
     )
     miscounted = [abs(row.reference_tokens - row.hypothesis_tokens) for row in decoded]
     return {
-        **error_rates(decoded, "test"),
+        **scores(decoded, "test", metrics),
         **{f"test/{name}": float(sum(getattr(row, name) for row in rows)) for name in counted},
         "test/length_mae": sum(miscounted) / len(miscounted),
     }
 
 
-def _row(utterance: Utterance, decoded: Decoded, seconds: float) -> ResultRow:
+def _row(
+    utterance: Utterance, decoded: Decoded, seconds: float, metrics: Sequence[CustomMetric]
+) -> ResultRow:
     words = count_words(decoded.reference, decoded.hypothesis)
     characters = count_characters(decoded.reference, decoded.hypothesis)
     ctc = _errors(decoded.reference, decoded.ctc_hypothesis)
@@ -118,6 +130,7 @@ def _row(utterance: Utterance, decoded: Decoded, seconds: float) -> ResultRow:
         hypothesis_tokens=decoded.hypothesis_tokens,
         decode_seconds=round(decoded.decode_seconds, 6),
         groups=dict(utterance.groups),
+        further=metric_columns(metrics, decoded.reference, decoded.hypothesis),
     )
 
 

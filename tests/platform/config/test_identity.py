@@ -68,11 +68,19 @@ def test_code_version_is_stable() -> None:
     assert code_version() == first
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("model.encoder.attention", "own_part_of_a_test:Attention"),
+        ("data.reader", "own_part_of_a_test:Attention"),
+        ("decoding.metrics", ["own_part_of_a_test:Attention"]),
+    ],
+)
 def test_a_part_of_the_users_own_enters_with_its_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, value: object
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    config = _with("model.encoder.attention", "own_part_of_a_test:Attention")
+    config = _with(path, value)
     keys = [trial_key(config, "data", "code")]
     for text in ("class Attention: ...", "class Attention: 'other'", "class Attention: ..."):
         (tmp_path / "own_part_of_a_test.py").write_text(text)
