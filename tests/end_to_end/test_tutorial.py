@@ -1,7 +1,8 @@
 """Every block of docs/TUTORIAL.md is run in its order, and what stands below a block is what it printed.
 
 Commands of ours run in this process, which saves loading torch each time; those that start Ray, and all
-others, in a process of their own. A line that ends in `# fails` must.
+others, in a process of their own. A line that ends in `# fails` must; one that ends in `# Ctrl-C ends it` is a
+server, which must answer and end in good order.
 """
 
 import contextlib
@@ -9,9 +10,12 @@ import io
 import os
 import re
 import shlex
+import signal
+import socket
 import string
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +84,8 @@ class Reader:
         if equals:
             self.shell[name] = value
             return ""
+        if line.endswith("# Ctrl-C ends it"):
+            return self._serve(words)
         here = words[0] == "paraformer" and words[1] not in ("sweep", "report")
         code, output = self._invoke(words[1:]) if here else self._start(words)
         assert (code != 0) == must_fail, f"{line}\nended with {code}:\n{output}"
@@ -93,12 +99,33 @@ class Reader:
             raise done.exception
         return done.exit_code, done.output
 
+    def _serve(self, words: list[str]) -> str:
+        port = free_port()  # the page's own may be taken here
+        shown = words[words.index("--port") + 1]
+        command = [sys.executable, "-m", "paraformer_platform", *words[1:]]
+        command[command.index(shown)] = str(port)
+        environment = {**self.environment, "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            said = server.stdout.readline()
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=60) as page:
+                assert page.status == 200
+            server.send_signal(signal.SIGINT)
+            assert server.wait(timeout=60) == 0
+        return said.replace(str(port), shown)
+
     def _start(self, words: list[str]) -> tuple[int, str]:
         if words[0] == "paraformer":
             words = [sys.executable, "-m", "paraformer_platform", *words[1:]]
         words = [sys.executable if word == "python" else word for word in words]
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=240)
         return done.returncode, done.stdout + done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _logical_lines(text: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from paraformer.errors import ParaformerError
 from paraformer_platform.cli import (
     config,
     data,
+    demo_page,
     doctor,
     evaluate,
     init,
@@ -84,6 +85,11 @@ _verb(
     transcribe.transcribe,
     "transcribe",
     "paraformer transcribe --checkpoint runs/first/checkpoints/best.pt a.wav b.flac",
+)
+_verb(
+    demo_page.demo_page,
+    "demo-page",
+    "paraformer demo-page --checkpoint runs/first/checkpoints/best.pt",
 )
 _verb(sweep.sweep, "sweep", "paraformer sweep experiments/sweeps/demo.yaml --dry-run")
 _verb(status.status, "status", "paraformer status demo")
