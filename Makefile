@@ -2,6 +2,7 @@
 # make test   set up, then make check and every test
 # make check  linters, types, import rules
 # make test-slow  the tests that take minutes each
+# make docs   the documentation as a site in site/, any warning is an error
 # make bench  measured ratios, written to benchmarks/results/
 
 PYTHON ?= python3.11
@@ -9,14 +10,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow check bench clean
+.PHONY: setup demo test test-slow check docs bench clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt benchmarks/reference.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; name a Python 3.11 with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[speech,export,postgres,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[speech,export,postgres,dev,docs]'
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement benchmarks/reference.txt
 	@touch $@
 
@@ -36,6 +37,10 @@ test: check
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open site/index.html"
+
 bench: setup
 	$(BIN)/python benchmarks/cif.py
 	$(BIN)/python benchmarks/local_attention.py
@@ -45,4 +50,4 @@ bench: setup
 	$(BIN)/python benchmarks/gpu_training.py
 
 clean:
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site .mypy_cache .ruff_cache .pytest_cache .hypothesis

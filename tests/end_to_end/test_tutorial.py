@@ -1,8 +1,8 @@
 """Every block of docs/TUTORIAL.md is run in its order, and what stands below a block is what it printed.
 
 Commands of ours run in this process, which saves loading torch each time; those that start Ray, and all
-others, in a process of their own. A line that ends in `# fails` must; one that ends in `# Ctrl-C ends it` is a
-server, which must answer and end in good order.
+others, in a process of their own. A line that ends in `# fails` must; one that ends in `# Ctrl-C ends it` is
+a server, which must answer and end in good order.
 """
 
 import contextlib
