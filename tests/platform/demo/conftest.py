@@ -16,6 +16,7 @@ from paraformer_platform.training.frontend import Frontend
 from paraformer_platform.training.recogniser import Recogniser
 
 MOST_STEPS = 800
+CPU = torch.device("cpu")
 SIZE = {"hidden_dim": 64, "num_heads": 2, "ffn_dim": 128, "dropout": 0.0}
 
 
@@ -58,7 +59,7 @@ def trained(recorded_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         if step % 40 == 0 and _knows(
-            Recogniser(model.eval(), frontend, torch.device("cpu"), "greedy", "fp32"), utterances
+            Recogniser(model.eval(), frontend, CPU, "greedy", "fp32", 3.0, 3), utterances
         ):
             break
         model.train()

@@ -69,7 +69,7 @@ def test_attention_of_a_long_recording_stays_small(recogniser: Recogniser) -> No
     ("audio", "words"),
     [
         (b"", "cannot be read as audio"),
-        (b"RIFF this is no audio at all", r"the audio cannot be read as audio \(.*\); convert it to WAV"),
+        (b"RIFF this is no audio at all", r"the audio cannot be read as audio .*convert it to WAV"),
         (wav(np.zeros(16_000)), "the recording is silent"),
         (wav(np.ones(800) * 0.1), r"is 0.05 s long; it must be at least 0.1 s"),
         (wav(np.ones(48_000) * 0.1), r"is 3.0 s long, more than the 2 s allowed"),
