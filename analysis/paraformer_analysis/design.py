@@ -8,6 +8,10 @@ from typing import Any, Literal
 from paraformer_analysis.errors import AnalysisError
 
 Rate = Literal["wer", "cer"]
+CONFIRM = "confirm"
+"""Stage of the trials that confirm what a search has found."""
+SEARCHES = ("bayes", "random")
+"""Methods that look for the best of many."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class ReportOptions:
     """Seed of the bootstrap: the same seed gives the same intervals."""
     power: float = 0.8
     """Probability of finding an effect that the minimal detectable effect is stated for."""
+    slices: tuple[str, ...] | None = None
+    """Groups of utterances that are compared too: length, or columns of the test manifest; None: all."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,20 @@ class Cell:
     trial_key: str
     variant: str
     seed: int
+    stage: str = ""
+    """``confirm`` for what a search has found, trained again from fresh seeds; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What a search trains again from fresh seeds."""
+
+    seeds: tuple[int, ...]
+    top: int = 1
+    metric: str = "dev/wer"
+    """What it is chosen by."""
+    chosen: tuple[str, ...] = ()
+    """Variants that were chosen; none before the search has ended."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +81,15 @@ class Design:
     hypothesis: str = ""
     method: str = "ablation"
     metric: str = "test/wer"
+    goal: str = "minimize"
     seeds: tuple[int, ...] = ()
     factors: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
+    fraction: Mapping[str, Any] | None = None
+    """Of a fractional design: resolution, generators, and the factors by their letters."""
+    confirm: Confirmation | None = None
+    allow_biased: bool = False
+    """Whether seeds that early termination has spared may be compared with each other."""
     options: ReportOptions = field(default_factory=ReportOptions)
     data_fingerprint: str = ""
     code_version: str = ""
@@ -73,6 +99,16 @@ class Design:
     def rate(self) -> Rate:
         """The error rate that is tested: characters if the sweep's metric counts characters, else words."""
         return "cer" if "cer" in self.metric.lower() else "wer"
+
+    @property
+    def searches(self) -> bool:
+        """Whether it looks for the best of many."""
+        return self.method in SEARCHES
+
+    @property
+    def objective(self) -> str:
+        """What a search chooses by: of a test score its dev score."""
+        return self.metric.replace("test/", "dev/", 1) if self.metric.startswith("test/") else self.metric
 
     def variant(self, variant_id: str) -> Variant:
         """Return the variant of this name."""
@@ -105,13 +141,19 @@ def _design(lock: Mapping[str, Any]) -> Design:
     return Design(
         name=lock["name"],
         variants=variants,
-        cells=tuple(Cell(t["trial_key"], t["variant"], int(t["seed"])) for t in lock["trials"]),
+        cells=tuple(
+            Cell(t["trial_key"], t["variant"], int(t["seed"]), t.get("stage") or "") for t in lock["trials"]
+        ),
         baseline=declared if any(variant.id == declared for variant in variants) else None,
         hypothesis=(lock.get("hypothesis") or "").strip(),
         method=lock.get("method") or "ablation",
         metric=(lock.get("metric") or {}).get("name") or "test/wer",
+        goal=(lock.get("metric") or {}).get("goal") or "minimize",
         seeds=tuple(int(seed) for seed in lock.get("seeds") or ()),
         factors={key: tuple(values) for key, values in (lock.get("factors") or {}).items()},
+        fraction=lock.get("aliases"),
+        confirm=_confirmation(lock.get("confirm")),
+        allow_biased=bool((lock.get("early_terminate") or {}).get("allow_biased")),
         options=_options(lock.get("report") or {}),
         data_fingerprint=lock.get("data_fingerprint") or "",
         code_version=lock.get("code_version") or "",
@@ -119,6 +161,15 @@ def _design(lock: Mapping[str, Any]) -> Design:
     )
 
 
+def _confirmation(block: Mapping[str, Any] | None) -> Confirmation | None:
+    if block is None:
+        return None
+    return Confirmation(tuple(block["seeds"]), block["top"], block["metric"], tuple(block["chosen"]))
+
+
 def _options(block: Mapping[str, Any]) -> ReportOptions:
     known = {entry.name for entry in fields(ReportOptions)}
-    return ReportOptions(**{key: value for key, value in block.items() if key in known and value is not None})
+    given = {key: value for key, value in block.items() if key in known and value is not None}
+    if "slices" in given:
+        given["slices"] = tuple(given["slices"])
+    return ReportOptions(**given)

@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from paraformer_analysis import names
+from paraformer_analysis.design import Design
 from paraformer_analysis.effects import Effects
 from paraformer_analysis.pareto import pareto_front
 from paraformer_analysis.table import AblationTable, Row
 from paraformer_analysis.verdicts import Verdict, points
 
 NOTHING = "–"
+ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 MARK = " †"
 FEW_SEEDS = (
     "† Fewer than three seeds shared with the baseline: the spread over seeds cannot be "
     "estimated, so interval and verdict tell about these trained networks only, and would be less sure for "
     "the way of training them."
+)
+CUT_MARK = " ‡"
+CUT = (
+    "‡ Early termination stopped trials of this row or of the baseline; what it spared is biased, see below "
+    "how this was measured."
 )
 T = TypeVar("T")
 
@@ -87,13 +94,16 @@ def main_grid(table: AblationTable) -> Grid:
     )
     rows = tuple(_main_row(row) for row in table.rows)
     few = any(row.difference is not None and not row.seeds_known for row in table.rows)
-    return _trimmed(Grid("main", "The table", (*heads, corrected, "seeds"), rows, FEW_SEEDS if few else ""))
+    cut = any(row.cut for row in table.rows)
+    notes = [note for note, applies in ((FEW_SEEDS, few), (CUT, cut)) if applies]
+    return trimmed(Grid("main", "Results", (*heads, corrected, "seeds"), rows, " ".join(notes)))
 
 
 def _main_row(row: Row) -> tuple[Cell, ...]:
     found = row.difference
     seeds = f"{row.finished}" if row.finished == row.planned else f"{row.finished} of {row.planned}"
     mark = MARK if found is not None and not row.seeds_known else ""
+    mark += CUT_MARK if row.cut and row.verdict is not Verdict.BASELINE else ""
     interval = (
         Cell(f"{points(found.low)} … {points(found.high)}{mark}", found.low)
         if found
@@ -136,13 +146,13 @@ def error_grid(table: AblationTable) -> Grid:
     return _from_details("errors", "Kinds of errors", table, columns, shapes, note)
 
 
-def cost_grid(table: AblationTable) -> Grid:
+def cost_grid(table: AblationTable, with_front: bool = True) -> Grid:
     """Costs, and the variants that nobody beats at both error and parameters."""
     columns = {label: metric for metric, label in names.COSTS.items()}
     shapes = dict.fromkeys(columns.values(), quantity)
     note = "Means over seeds. Times and memory hold for the machine named at the foot."
     grid = _from_details("costs", "Costs", table, columns, shapes, note)
-    if "cost/parameters" not in table.details:
+    if not with_front or "cost/parameters" not in table.details:
         return grid
     costs = table.details["cost/parameters"].reindex([row.variant for row in table.rows])
     front = pareto_front([row.rate.value if row.rate else math.nan for row in table.rows], list(costs))
@@ -173,7 +183,7 @@ def power_grid(table: AblationTable) -> Grid:
         "further seeds would probably settle a row, if the difference is what it seems to be, the table's "
         "correction paid for."
     )
-    return _trimmed(Grid("power", "What this sweep could see", heads, rows, note))
+    return trimmed(Grid("power", "What this sweep could see", heads, rows, note))
 
 
 def _power_row(row: Row) -> tuple[Cell, ...]:
@@ -193,7 +203,7 @@ def _power_row(row: Row) -> tuple[Cell, ...]:
     )
 
 
-def effect_grid(effects: Effects) -> Grid:
+def effect_grid(effects: Effects, design: Design) -> Grid:
     """F tests of main effects and interactions, with their aliases."""
     rows = tuple(
         (
@@ -209,10 +219,20 @@ def effect_grid(effects: Effects) -> Grid:
         "Least squares on the error rates of single trials with seeds as blocks, "
         f"{effects.residual_freedom} residual degrees of freedom; p values are not corrected for their "
         "number. An alias is an effect that this design cannot tell from the one shown."
-    )
-    return _trimmed(
-        Grid("effects", "Effects of the factors", ("term", "df", "F", "p", "aliases"), rows, note)
-    )
+    ) + _fraction(design)
+    return trimmed(Grid("effects", "Effects of the factors", ("term", "df", "F", "p", "aliases"), rows, note))
+
+
+def _fraction(design: Design) -> str:
+    """Name the fraction of a fractional design: resolution, letters and generators."""
+    if design.fraction is None:
+        return ""
+    resolution, letters = design.fraction["resolution"], design.fraction["factors"]
+    generators = ", ".join(design.fraction["generators"])
+    named = ", ".join(f"{letter} {key}" for letter, key in letters.items())
+    made = f"generators {generators} with {named}" if generators else f"all runs of {named}"
+    size = f"Resolution {ROMAN.get(resolution, resolution)}" if resolution else "Full"
+    return f" {size}: {made}."
 
 
 def _from_details(
@@ -232,10 +252,10 @@ def _from_details(
         else:
             cells = [number_cell(None, percent)] * len(present)
         rows.append((text_cell(row.variant), *cells))
-    return _trimmed(Grid(name, title, ("variant", *present), tuple(rows), note))
+    return trimmed(Grid(name, title, ("variant", *present), tuple(rows), note))
 
 
-def _trimmed(grid: Grid) -> Grid:
+def trimmed(grid: Grid) -> Grid:
     """Leave out the columns in which no row has anything."""
     filled = [any(row[place].text != NOTHING for row in grid.rows) for place in range(len(grid.heads))]
     return Grid(

@@ -71,6 +71,8 @@ def sweep_effects(records: Records, scores: Scores) -> Effects | None:
     design = records.design
     if design.method not in ("grid", "fractional"):
         return None
+    if records.runs["early"].any() and not design.allow_biased:
+        return None
     frame = records.runs[records.runs["usable"]][["trial_key", "variant", "seed"]].copy()
     rates = scores.errors.sum(axis=1) / scores.lengths.sum()
     frame["response"] = 100 * rates[[scores.trial_keys.index(key) for key in frame["trial_key"]]]

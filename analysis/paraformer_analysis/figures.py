@@ -14,9 +14,9 @@ from paraformer_analysis.display import quantity
 from paraformer_analysis.effects import Effects
 from paraformer_analysis.pareto import pareto_front
 from paraformer_analysis.table import AblationTable, Row
-from paraformer_analysis.verdicts import Verdict
+from paraformer_analysis.verdicts import Verdict, points
 
-WIDTH = 8.25
+WIDTH = 9.2
 """Inches; the width of a text column."""
 MOST_PANELS = 12
 COLOURS = {
@@ -46,17 +46,21 @@ def forest(table: AblationTable) -> Figure | None:
     rows = [row for row in table.rows if row.difference is not None]
     if not rows:
         return None
-    figure, axes = _panel(height=0.9 + 0.3 * len(rows))
+    figure, axes = panel(height=0.9 + 0.3 * len(rows))
     axes.axvline(0, color=palette.INK, linewidth=0.8)
     margin = table.options.equivalence_margin
     if margin is not None:
         axes.axvspan(-margin, margin, color=palette.RULE, alpha=0.45, linewidth=0)
     for place, row in enumerate(rows):
         _interval(axes, place, row)
+        _number(axes, place, row)
     axes.set_yticks(range(len(rows)), [row.variant for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel(f"{table.unit} error rate minus the baseline's, points ({table.confidence} intervals)")
-    _plain_left(axes)
+    axes.set_xlabel(
+        f"better  ←   {table.unit} error rate minus the baseline's, points ({table.confidence} intervals)"
+        "   →  worse"
+    )
+    plain_left(axes)
     return figure
 
 
@@ -70,27 +74,45 @@ def _interval(axes: Any, place: int, row: Row) -> None:
     axes.plot(100 * found.value, place, "o", color=colour, markersize=6, markerfacecolor=filled)
 
 
+def _number(axes: Any, place: int, row: Row) -> None:
+    """Write the difference beside its interval, in a column of its own."""
+    assert row.difference is not None
+    axes.annotate(
+        points(row.difference.value),
+        (1.01, place),
+        xycoords=axes.get_yaxis_transform(),
+        va="center",
+        fontsize=8,
+        color=COLOURS[row.verdict],
+        annotation_clip=False,
+    )
+
+
 @styled
 def error_types(table: AblationTable) -> Figure:
     """Substitutions, deletions and insertions of every variant, stacked."""
     rows = [row for row in table.rows if row.rate is not None]
     prefix = "char" if table.unit == "character" else "word"
-    figure, axes = _panel(height=1.1 + 0.3 * len(rows))
+    figure, axes = panel(height=1.1 + 0.3 * len(rows))
     left = np.zeros(len(rows))
-    kinds = (
-        ("substitutions", palette.EQUIVALENT),
-        ("deletions", palette.WORSE),
-        ("insertions", palette.THIRD),
-    )
-    for kind, colour in kinds:
+    kinds = (("substitutions", 1.0), ("deletions", 0.6), ("insertions", 0.3))
+    for kind, strength in kinds:
         part = 100 * table.details.loc[[row.variant for row in rows], f"{prefix}_{kind}"].to_numpy(float)
-        axes.barh(range(len(rows)), part, left=left, color=colour, height=0.62, label=kind)
+        axes.barh(
+            range(len(rows)),
+            part,
+            left=left,
+            color=palette.EQUIVALENT,
+            alpha=strength,
+            height=0.6,
+            label=kind,
+        )
         left += part
     axes.set_yticks(range(len(rows)), [row.variant for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(f"errors per hundred {table.unit}s of the reference, mean over seeds")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1)
-    _plain_left(axes)
+    plain_left(axes)
     return figure
 
 
@@ -115,6 +137,7 @@ def learning_curves(table: AblationTable, curves: pd.DataFrame, rate: str) -> Fi
     grid[0, 0].set_ylim(bottom=0)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
+    grid[0, 0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.supxlabel("optimiser steps", color=palette.MUTED, fontsize=9)
     figure.supylabel(f"dev {rate.upper()}, %", color=palette.MUTED, fontsize=9)
     return figure
@@ -177,7 +200,7 @@ def _scatter(axes: Any, rows: Sequence[Row], costs: Any, label: str) -> None:
 def main_effects(effects: Effects) -> Figure:
     """Effect of every level of every factor with its interval."""
     shown = [effect for effect in effects.effects if " × " not in effect.term]
-    figure, axes = _panel(height=0.9 + 0.3 * len(shown))
+    figure, axes = panel(height=0.9 + 0.3 * len(shown))
     axes.axvline(0, color=palette.INK, linewidth=0.8)
     for place, effect in enumerate(shown):
         axes.plot([effect.low, effect.high], [place, place], color=palette.EQUIVALENT, linewidth=2)
@@ -185,7 +208,7 @@ def main_effects(effects: Effects) -> Figure:
     axes.set_yticks(range(len(shown)), [f"{effect.term} = {effect.level}" for effect in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel("distance from the grand mean, points")
-    _plain_left(axes)
+    plain_left(axes)
     return figure
 
 
@@ -225,12 +248,13 @@ def _crossing(axes: Any, effects: Effects, term: str) -> None:
     axes.yaxis.set_tick_params(labelcolor=palette.MUTED)
 
 
-def _panel(height: float) -> tuple[Figure, Any]:
+def panel(height: float) -> tuple[Figure, Any]:
+    """Make a figure of the width of the text with one plot in it."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _plain_left(axes: Any) -> None:
+def plain_left(axes: Any) -> None:
     """Names of rows need neither a line nor ticks."""
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)

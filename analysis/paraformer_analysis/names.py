@@ -23,6 +23,13 @@ ENVIRONMENT_FILE: Final = "environment.json"
 REPORT_FOLDER: Final = "report"
 
 COMPLETED: Final = "completed"
+STOPPED: Final = "stopped"
+STOPPED_EARLY: Final = "stopped early"
+"""Begins the reason of a trial that its sweep's early termination stopped."""
+SELECTION: Final = "training.selection"
+"""Parameter that names the score by which a trial's best epoch is chosen."""
+GROUP_PREFIX: Final = "group_"
+"""Begins the columns of test results that tell which groups an utterance belongs to."""
 MISSING: Final = "missing"
 """State of a planned trial of which the store holds no run."""
 STATE_OF_STATUS: Final = {

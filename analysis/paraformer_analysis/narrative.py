@@ -1,13 +1,12 @@
-"""The sentences around the table: its extent, its method, and how to make it again."""
+"""The sentences around the table: its extent and its method."""
 
-import importlib.metadata
-from collections.abc import Iterable, Mapping
-from typing import Any
-
+from paraformer_analysis.design import CONFIRM
+from paraformer_analysis.history import History, Proposal
 from paraformer_analysis.records import Records
 from paraformer_analysis.scores import LEAST_SPEAKERS
 from paraformer_analysis.scoring import NORMALISATION
 from paraformer_analysis.table import AblationTable
+from paraformer_analysis.verdicts import Sentence
 
 _KINDS = {
     "ablation": "Ablation: the baseline and one change at a time",
@@ -18,8 +17,6 @@ _KINDS = {
     "list": "Sweep of listed variants",
     "compare": "Comparison of two trials",
 }
-SEARCHES = ("bayes", "random")
-HARDWARE = ("cpu", "gpu", "platform")
 
 
 def kind(records: Records) -> str:
@@ -27,12 +24,12 @@ def kind(records: Records) -> str:
     return _KINDS.get(records.design.method, records.design.method)
 
 
-def extent(records: Records, table: AblationTable) -> str:
+def extent(records: Records, shown: Records, table: AblationTable) -> str:
     """Say how much there is: variants, seeds, finished trials, test material."""
-    runs, scores, seeds = records.runs, table.scores, len(records.design.seeds)
+    runs, scores = records.runs, table.scores
     parts = [
-        _count(len(records.design.variants), "variant"),
-        _count(seeds, "seed"),
+        _count(len(shown.design.variants), "variant"),
+        _count(len(shown.design.seeds), "fresh seed" if _confirmed(shown) else "seed"),
         f"{int(runs['usable'].sum())} of {_count(len(runs), 'trial')} finished",
         _count(len(scores.ids), "test utterance"),
         f"{_count(int(scores.lengths.sum()), table.unit)} to recognise",
@@ -46,17 +43,110 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(",", "\u2009")
 
 
-def method(records: Records, table: AblationTable) -> list[str]:
+def _confirmed(shown: Records) -> bool:
+    return any(cell.stage == CONFIRM for cell in shown.design.cells)
+
+
+def method(shown: Records, table: AblationTable, comparable: bool) -> list[str]:
     """Explain how the numbers came about and what they do not tell."""
-    paragraphs = [_scoring(records, table), _intervals(table)]
+    if not comparable:
+        return [
+            "The checkpoint of each trial was chosen on the dev set, and the search looked at the dev set "
+            "alone. Nothing that was measured on the test set is shown before the best variants are trained "
+            "again from fresh seeds: the best of many is partly lucky, and the search chose by that luck."
+        ]
+    paragraphs = [_scoring(shown, table), _intervals(table)]
     if table.baseline is not None:
         paragraphs.append(_testing(table))
-    if records.design.method in SEARCHES:
+    if _confirmed(shown):
         paragraphs.append(
-            "The variants were proposed by a search that looked at their own results, so the best of them is "
-            "lower here than it would be on a second try. Train it again from fresh seeds before quoting it."
+            "The table holds trials from fresh seeds only, begun when the search had ended. The search chose "
+            "by dev, and none of its own trials enter the table, so their luck does not either."
         )
+    elif shown.design.searches:
+        paragraphs.append(
+            "The variants were drawn at random before any result was known, so all of them may be compared; "
+            "the best of them is still lower here than it would be on a second try. Train it again from "
+            "fresh seeds before quoting its rate: add confirm: {top: 1, seeds: [101, 102, 103]} to the sweep "
+            "file."
+        )
+    if table_is_cut(table):
+        paragraphs.append(_cutting(shown))
     return paragraphs
+
+
+def table_is_cut(table: AblationTable) -> bool:
+    """Whether early termination stopped some of the table's trials."""
+    return any(row.cut for row in table.rows)
+
+
+def _cutting(shown: Records) -> str:
+    if shown.design.allow_biased:
+        return (
+            "Early termination stopped some trials (‡), and the sweep file allows comparing what it spared. "
+            "Spared seeds are the lucky ones, so these rows are biased and their intervals do not cover."
+        )
+    return (
+        "Rows of which early termination stopped a trial (‡) are not tested: the seeds that it spared are "
+        "the lucky ones. Effects of factors are not estimated from them either."
+    )
+
+
+def search_story(records: Records, history: History) -> str:
+    """Say how much was searched, by what, and what it cost."""
+    runs = records.runs[records.runs["stage"] != CONFIRM]
+    done = runs[runs["usable"]]
+    tried = f"{_count(len(history.proposals), 'variant')} tried, chosen by {history.metric}"
+    hours = [
+        f"{done[name].sum() / scale:.3g} {unit}"
+        for name, scale, unit in (
+            ("cost/train_seconds", 3600, "hours of training"),
+            ("cost/gpu_hours", 1, "GPU-hours"),
+        )
+        if name in done and done[name].sum() > 0
+    ]
+    return f"{tried}; {int(runs['usable'].sum())} of {_count(len(runs), 'trial')} finished" + (
+        f", {' and '.join(hours)}." if hours else "."
+    )
+
+
+def searched_answer(records: Records, history: History, said: list[Sentence]) -> list[Sentence]:
+    """Say what a search found, before what its confirmation says of it."""
+    design = records.design
+    best = next((one for one in history.ranked if one.value == one.value), None)
+    if best is None:
+        return [Sentence("No answer yet: no variant of the search has all its results.")]
+    if not said:
+        return [Sentence(f"Nothing is established yet. {_unconfirmed(records, history, best)}")]
+    if design.confirm is None:
+        return said
+    chosen = [one.variant for one in history.proposals if one.chosen]
+    seeds = _count(len(design.confirm.seeds), "fresh seed")
+    found = (
+        f"Of {_count(len(history.proposals), 'variant')} the search found {' and '.join(chosen)} best by "
+        f"{history.metric}; what follows is from training {'it' if len(chosen) == 1 else 'them'} again, "
+        f"beside the baseline, from {seeds}."
+    )
+    return [Sentence(found), *said]
+
+
+def _unconfirmed(records: Records, history: History, best: Proposal) -> str:
+    shape = f"{100 * best.value:.2f}\u00a0%" if history.in_percent else f"{best.value:.4g}"
+    tried = _count(len(history.proposals), "variant")
+    found = f"By {history.metric} the best of {tried} is {best.variant}, {shape}"
+    confirm = records.design.confirm
+    if confirm is None:
+        return (
+            f"{found}, but the best of many is partly lucky. To have it trained again from fresh seeds "
+            "beside the baseline, add confirm: {top: 1, seeds: [101, 102, 103]} to the sweep file and run it "
+            "again with --extend."
+        )
+    fresh = records.runs[records.runs["stage"] == CONFIRM]
+    planned = len(fresh) or (confirm.top + 1) * len(confirm.seeds)
+    return (
+        f"{found}; {int(fresh['usable'].sum())} of {_count(planned, 'trial')} that train it again from fresh "
+        "seeds beside the baseline have finished. The sweep's command goes on with them."
+    )
 
 
 def _scoring(records: Records, table: AblationTable) -> str:
@@ -106,47 +196,3 @@ def _testing(table: AblationTable) -> str:
         f"Better and worse: p below {options.alpha:g}, {correction}. {equivalence} "
         "Inconclusive means that this sweep cannot tell, not that there is no difference."
     )
-
-
-def reproduction(records: Records) -> list[tuple[str, str]]:
-    """List what is needed to make the numbers again."""
-    design, usable = records.design, records.runs[records.runs["usable"]]
-    entries = [
-        ("command", design.command),
-        ("commit", _all_of(usable["commit"])),
-        ("data fingerprint", _all_of(usable["data"]) or design.data_fingerprint),
-        ("code version", _all_of(usable["code"]) or design.code_version),
-        ("seeds", ", ".join(str(seed) for seed in design.seeds)),
-        *[(label, _described(records.environments, label)) for label in HARDWARE],
-        ("trained with", _versions(records.environments)),
-        ("analysed with", _analysis_versions()),
-    ]
-    return [(name, value) for name, value in entries if value]
-
-
-def _all_of(values: Iterable[str]) -> str:
-    return ", ".join(sorted(set(values) - {""}))
-
-
-def _described(environments: Iterable[Mapping[str, Any]], key: str) -> str:
-    """Name every distinct piece of hardware; a list of GPUs counts as one."""
-    found = [environment.get(key) for environment in environments]
-    texts = [
-        " + ".join(map(str, value)) if isinstance(value, list) else str(value) for value in found if value
-    ]
-    return _all_of(texts)
-
-
-def _versions(environments: Iterable[Mapping[str, Any]]) -> str:
-    seen = {
-        f"{package} {environment[package]}"
-        for environment in environments
-        for package in ("python", "torch", "torchaudio", "numpy", "ray")
-        if environment.get(package)
-    }
-    return ", ".join(sorted(seen))
-
-
-def _analysis_versions() -> str:
-    packages = ("mlflow", "numpy", "pandas", "scipy", "jiwer", "matplotlib")
-    return ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)

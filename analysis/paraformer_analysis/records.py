@@ -14,18 +14,10 @@ import pandas as pd
 
 from paraformer_analysis import names
 from paraformer_analysis.design import Cell, Design, Variant, parse_lock
+from paraformer_analysis.deviations import Deviation, deviations_of
 from paraformer_analysis.errors import AnalysisError
 from paraformer_analysis.results import parse_results
 from paraformer_analysis.store import TrackingStore
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """Something that a reader of the table must know about its making."""
-
-    subject: str
-    """Trial or variant concerned."""
-    what: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +26,8 @@ class Records:
 
     design: Design
     runs: pd.DataFrame
-    """One row per planned trial: its key, variant, seed, state, whether and why not usable, tags, metrics."""
+    """One row per planned trial: its key, variant, seed, stage, state, whether it was stopped early, whether
+    and why not it is usable, tags, metrics."""
     utterances: pd.DataFrame
     """One row per test utterance of each usable trial."""
     curves: pd.DataFrame
@@ -126,15 +119,17 @@ def _collect(
     if not frames:
         raise AnalysisError(_nothing_finished(design, runs))
     finished = [run for run in found if _key(run) in set(runs.loc[runs["usable"], "trial_key"])]
-    deviations += _notes_on(runs, design)
+    params = pd.DataFrame({_key(run): run.data.params for run in finished}).T
+    environments = _environments(store, finished)
+    deviations += deviations_of(runs, design, environments, params)
     return Records(
         design=design,
         runs=runs,
         utterances=_join(frames),
-        curves=_curves(store, finished, runs, design.rate),
-        environments=_environments(store, finished),
+        curves=_curves(store, finished, runs, _followed(design, params)),
+        environments=environments,
         deviations=tuple(deviations),
-        params=pd.DataFrame({_key(run): run.data.params for run in finished}).T,
+        params=params,
         parent_run_id=parent,
         experiment_id=experiment,
     )
@@ -167,11 +162,13 @@ def _state(run: Any) -> str:
 
 def _read_cell(cell: Cell, run: Any, table: bytes | None) -> tuple[dict[str, Any], pd.DataFrame | None]:
     row: dict[str, Any] = {"trial_key": cell.trial_key, "variant": cell.variant, "seed": cell.seed}
+    row |= {"stage": cell.stage, "early": False}
     if run is None:
         return {**row, "state": names.MISSING, "usable": False, "reason": "no run in the store"}, None
     tags, state = run.data.tags, _state(run)
     row |= {
         "state": state,
+        "early": state == names.STOPPED and tags.get(names.ERROR, "").startswith(names.STOPPED_EARLY),
         "run_id": run.info.run_id,
         "attempt": int(tags.get(names.ATTEMPT) or 1),
         "error": tags.get(names.ERROR) or "",
@@ -183,7 +180,8 @@ def _read_cell(cell: Cell, run: Any, table: bytes | None) -> tuple[dict[str, Any
         **run.data.metrics,
     }
     if state != names.COMPLETED:
-        return {**row, "usable": False, "reason": _excuse(state, row["error"])}, None
+        reason = row["error"] if row["early"] else _excuse(state, row["error"])
+        return {**row, "usable": False, "reason": reason}, None
     frame, fault = parse_results(table)
     if frame is None:
         return {**row, "usable": False, "reason": fault}, None
@@ -211,34 +209,19 @@ def _nothing_finished(design: Design, runs: pd.DataFrame) -> str:
     )
 
 
-def _notes_on(runs: pd.DataFrame, design: Design) -> list[Deviation]:
-    """List trials that are left out, came after retries, diverged, or were made from other code or data."""
-    notes = [
-        Deviation(f"{run['variant']}, seed {run['seed']}", f"left out: {run['reason']}")
-        for _, run in runs[~runs["usable"]].iterrows()
-    ]
-    usable = runs[runs["usable"]]
-    for _, run in usable.iterrows():
-        notes += [Deviation(f"{run['variant']}, seed {run['seed']}", what) for what in _oddities(run)]
-    for column, what in (("data", "data fingerprints"), ("code", "code versions"), ("commit", "git commits")):
-        values = sorted(set(usable[column]) - {""})
-        if len(values) > 1:
-            notes.append(Deviation("all trials", f"made from {len(values)} {what}: {', '.join(values)}"))
-    if design.baseline is None:
-        notes.append(Deviation("the sweep", "declares no baseline: rates are shown, nothing is tested"))
-    return notes
+def _followed(design: Design, params: pd.DataFrame) -> list[str]:
+    """Metrics whose course is read: for the learning curves, and what a search chose by at which epoch."""
+    chosen = set(params[names.SELECTION].dropna()) if design.searches and names.SELECTION in params else set()
+    searched = {design.objective, *chosen} if design.searches else set()
+    return list(dict.fromkeys([f"dev/{design.rate}", "train/loss", *sorted(searched)]))
 
 
-def _oddities(run: pd.Series) -> list[str]:
-    found = [f"took {run['attempt']} attempts"] if run["attempt"] > 1 else []
-    found += [f"{run['not_finite']} not finite at the end"] if run["not_finite"] else []
-    return found + (["made from a checkout with uncommitted changes"] if run["dirty"] else [])
-
-
-def _curves(store: TrackingStore, finished: Sequence[Any], runs: pd.DataFrame, rate: str) -> pd.DataFrame:
+def _curves(
+    store: TrackingStore, finished: Sequence[Any], runs: pd.DataFrame, metrics: Sequence[str]
+) -> pd.DataFrame:
     cells = runs.set_index("trial_key")
     rows = []
-    for metric in (f"dev/{rate}", "train/loss"):
+    for metric in metrics:
         for run, points in zip(finished, store.histories(finished, metric), strict=True):
             cell = cells.loc[_key(run)]
             rows += [

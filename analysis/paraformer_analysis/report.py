@@ -5,49 +5,41 @@ a store answers. ::
 
     <out>/report.html      everything, self-contained
     <out>/report.md        the same, with the figures beside it
-    <out>/table.csv, table.tex, numbers.parquet
+    <out>/table.csv, trials.csv, effects.csv, slices.csv, search.csv, each also as .parquet
+    <out>/table.tex
     <out>/figures/*.png, *.svg
+
+``publish`` writes what belongs into a repository: README.md, the pictures and the CSV files.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from paraformer_analysis import display, figures, names, narrative, palette
-from paraformer_analysis.design import Variant
+from paraformer_analysis import display, names, narrative, palette
+from paraformer_analysis.deviations import Deviation
+from paraformer_analysis.display_search import search_grid
 from paraformer_analysis.effects import Effects, sweep_effects
-from paraformer_analysis.importances import importances
+from paraformer_analysis.history import History, search_history
 from paraformer_analysis.latex import latex_table
-from paraformer_analysis.numbers import numbers
+from paraformer_analysis.numbers import (
+    effect_numbers,
+    history_numbers,
+    numbers,
+    slice_numbers,
+    trial_numbers,
+)
+from paraformer_analysis.page import markdown, page
+from paraformer_analysis.pictures import Picture, curve_pictures, search_pictures, table_pictures
 from paraformer_analysis.records import Records, read_pair, read_sweep
+from paraformer_analysis.slices import Slice, build_slices
+from paraformer_analysis.stages import compared, searched
 from paraformer_analysis.store import TrackingStore
 from paraformer_analysis.table import AblationTable, build_table
-from paraformer_analysis.verdicts import answer
-from paraformer_analysis.worst import worst_utterances
-
-LOCAL_SERVER = "http://127.0.0.1:5000"
-"""Where MLflow's own page of a store without a server is found, once it is started."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One figure of a report."""
-
-    figure: Figure
-    caption: str
-
-    @cached_property
-    def svg_file(self) -> str:
-        """The figure as an SVG file of its own."""
-        return palette.svg_text(self.figure)
+from paraformer_analysis.verdicts import Sentence, answer
 
 
 @dataclass(frozen=True)
@@ -55,8 +47,17 @@ class Report:
     """A report, ready to be written."""
 
     records: Records
+    """Everything that was read."""
+    shown: Records
+    """What the table is made of; of a search the trials from fresh seeds."""
     table: AblationTable
+    comparable: bool
+    """Whether the table may be shown: not that of a search of which nothing is confirmed."""
     effects: Effects | None
+    slices: tuple[Slice, ...]
+    slice_notes: tuple[Deviation, ...]
+    history: History | None
+    """What a search did; None for other sweeps."""
     uri: str
 
     @property
@@ -64,126 +65,117 @@ class Report:
         """Name of the sweep."""
         return self.records.design.name
 
+    @cached_property
+    def sentences(self) -> list[Sentence]:
+        """What the table says, sentence by sentence."""
+        said = answer(self.table) if self.comparable else []
+        return narrative.searched_answer(self.records, self.history, said) if self.history else said
+
     @property
     def answer(self) -> str:
         """What the table says, in a sentence or two."""
-        return answer(self.table)
+        return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def tries_are_compared(self) -> bool:
+        """Whether the search's own trials make the table."""
+        return self.comparable and not any(cell.stage for cell in self.shown.design.cells)
 
     @cached_property
     def main_grid(self) -> display.Grid:
-        """The table as printed."""
+        """The table as printed; what was tried, where nothing may be compared yet."""
+        if not self.comparable and self.history is not None:
+            return search_grid(self.history)
         return display.main_grid(self.table)
 
     @cached_property
     def numbers(self) -> pd.DataFrame:
-        """Every number, one row per variant."""
-        return numbers(self.table, self.records)
+        """Every number of the table, one row per variant."""
+        return self.frames["table" if self.comparable else "search"]
+
+    @cached_property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Every number of the report, unrounded, as flat frames by name."""
+        found: dict[str, pd.DataFrame] = {}
+        if self.comparable:
+            found["table"] = numbers(self.table, self.shown)
+        found["trials"] = trial_numbers(self.records, self.shown if self.comparable else None)
+        if self.effects is not None:
+            found["effects"] = effect_numbers(self.effects)
+        if self.slices:
+            found["slices"] = slice_numbers(self.slices)
+        if self.history is not None:
+            found["search"] = history_numbers(self.history)
+        return found
 
     @cached_property
     def pictures(self) -> dict[str, Picture]:
         """Figures that these records can fill, by name."""
-        rate = self.records.design.rate
-        drawn = {
-            "forest": (
-                figures.forest(self.table),
-                self._forest_caption(),
-            ),
-            "main_effects": (figures.main_effects(self.effects) if self.effects else None, "Main effects."),
-            "interactions": (
-                figures.interactions(self.effects) if self.effects else None,
-                "Interactions, the surest first: lines that are not parallel.",
-            ),
-            "learning_curves": (
-                figures.learning_curves(self.table, self.records.curves, rate),
-                "Learning curves: mean over seeds, band from lowest to highest seed; pale: the baseline.",
-            ),
-            "pareto": (figures.pareto(self.table), "Error against cost. Filled: nobody is better at both."),
-            "error_types": (figures.error_types(self.table), "Kinds of errors."),
-        }
-        return {
-            name: Picture(figure, caption) for name, (figure, caption) in drawn.items() if figure is not None
-        }
-
-    def _forest_caption(self) -> str:
-        margin = " Grey: the equivalence margin." if self.table.options.equivalence_margin is not None else ""
-        return f"Difference to the baseline with its {self.table.confidence} interval.{margin}"
+        drawn: dict[str, Picture] = {}
+        if self.history is not None:
+            drawn |= search_pictures(self.history)
+        if self.comparable:
+            return drawn | table_pictures(self.table, self.shown, self.effects, self.slices)
+        return drawn | curve_pictures(self.table, self.shown)
 
     def write(self, folder: Path) -> list[Path]:
         """Write all files of the report and return their paths, the page first."""
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-        context = self._context()
-
-        caption = f"{self.title}: {narrative.extent(self.records, self.table)}."
-
         written = {
-            "report.html": _render("report.html.j2", context).encode(),
-            "report.md": _render("report.md.j2", context).encode(),
-            "table.csv": self.numbers.to_csv(index=False, lineterminator="\n").encode(),
-            "table.tex": latex_table(self.main_grid, caption, self.title).encode(),
-            "numbers.parquet": self.numbers.to_parquet(None, index=False),
+            "report.html": page(self).encode(),
+            "report.md": markdown(self).encode(),
+            **self._tables(),
+            **{f"{name}.parquet": frame.to_parquet(None, index=False) for name, frame in self.frames.items()},
+            **{f"figures/{name}.svg": picture.svg_file.encode() for name, picture in self.pictures.items()},
+            **self._images(),
         }
-        for name, picture in self.pictures.items():
-            written[f"figures/{name}.svg"] = picture.svg_file.encode()
-            written[f"figures/{name}.png"] = palette.png_bytes(picture.figure)
-        for name, content in written.items():
-            (folder / name).write_bytes(content)
-        return [folder / name for name in written]
+        return _write(folder, written)
 
-    def _context(self) -> dict[str, Any]:
-        records, table = self.records, self.table
+    def publish(self, folder: Path) -> list[Path]:
+        """Write the report as it is committed to a repository, in place of an older one; README.md first."""
+        old = [*folder.glob("figures/*.png"), *folder.glob("*.csv")]
+        for path in old:
+            path.unlink()
+        return _write(folder, {"README.md": markdown(self).encode(), **self._csv(), **self._images()})
+
+    def _tables(self) -> dict[str, bytes]:
+        caption = f"{self.title}: {narrative.extent(self.records, self.shown, self.table)}."
+        if not self.comparable:
+            return self._csv()
+        return {**self._csv(), "table.tex": latex_table(self.main_grid, caption, self.title).encode()}
+
+    def _csv(self) -> dict[str, bytes]:
         return {
-            "title": self.title,
-            "kind": narrative.kind(records),
-            "question": records.design.hypothesis,
-            "answer": self.answer,
-            "extent": narrative.extent(records, table),
-            "main": self.main_grid,
-            "errors": display.error_grid(table),
-            "costs": display.cost_grid(table),
-            "power": display.power_grid(table),
-            "factor_grids": [display.effect_grid(self.effects)] if self.effects else [],
-            "importances": _search_importances(records, table),
-            "changes": [(row.variant, row.changes) for row in table.rows if row.changes],
-            "deviations": table.deviations,
-            "examples": worst_utterances(records),
-            "method": narrative.method(records, table),
-            "reproduction": narrative.reproduction(records),
-            "runs": self._runs(),
-            "figures": {
-                name: {
-                    "caption": picture.caption,
-                    "svg": palette.inline_svg(picture.svg_file, name, picture.caption),
-                }
-                for name, picture in self.pictures.items()
-            },
-            "css": _template_text("report.css"),
-            "script": _template_text("report.js"),
+            f"{name}.csv": frame.to_csv(index=False, lineterminator="\n").encode()
+            for name, frame in self.frames.items()
         }
 
-    def _runs(self) -> list[dict[str, str]]:
-        server = self.uri if self.uri.startswith("http") else LOCAL_SERVER
-        place = f"{server}/#/experiments/{self.records.experiment_id}/runs"
-        found = (
-            self.records.runs.reindex(columns=["variant", "seed", "state", "run_id"]).fillna("").astype(str)
-        )
-        return [
-            {
-                "label": f"{run['variant']}, seed {run['seed']}",
-                "state": run["state"],
-                "id": run["run_id"],
-                "link": f"{place}/{run['run_id']}" if run["run_id"] else "",
-            }
-            for run in found.to_dict("records")
-        ]
+    def _images(self) -> dict[str, bytes]:
+        return {
+            f"figures/{name}.png": palette.png_bytes(picture.figure)
+            for name, picture in self.pictures.items()
+        }
 
 
 def make_report(records: Records, uri: str) -> Report:
     """Do the statistics of a report."""
-    table = build_table(records)
-    return Report(records, table, sweep_effects(records, table.scores), uri)
+    may = compared(records)
+    shown = searched(records) if may is None else may
+    table = build_table(shown)
+    found, notes = build_slices(shown, table) if may is not None else ([], [])
+    return Report(
+        records=records,
+        shown=shown,
+        table=table,
+        comparable=may is not None,
+        effects=sweep_effects(shown, table.scores),
+        slices=tuple(found),
+        slice_notes=tuple(notes),
+        history=search_history(searched(records)) if records.design.searches else None,
+        uri=uri,
+    )
 
 
-def report_sweep(uri: str, name: str, out: Path, log: bool = True) -> Report:
+def report_sweep(uri: str, name: str, out: Path, log: bool = True, publish: Path | None = None) -> Report:
     """Read a sweep, write its report into a folder and log it to the sweep's parent run.
 
     Args:
@@ -191,6 +183,7 @@ def report_sweep(uri: str, name: str, out: Path, log: bool = True) -> Report:
         name: Name of the sweep, or id of its parent run.
         out: Folder to write into.
         log: Whether to upload the report to MLflow, under ``report/``.
+        publish: Folder of a repository to write README.md, pictures and CSV files into as well.
 
     Raises:
         AnalysisError: nothing that a table can be made of; says why.
@@ -198,12 +191,14 @@ def report_sweep(uri: str, name: str, out: Path, log: bool = True) -> Report:
     store = TrackingStore(uri)
     report = make_report(read_sweep(store, name), uri)
     report.write(out)
+    if publish is not None:
+        report.publish(publish)
     if log and report.records.parent_run_id:
         store.log_folder(report.records.parent_run_id, out, names.REPORT_FOLDER)
     return report
 
 
-def report_pair(uri: str, first: str, second: str, out: Path) -> Report:
+def report_pair(uri: str, first: str, second: str, out: Path, publish: Path | None = None) -> Report:
     """Compare two trials, the second against the first, and write the report into a folder.
 
     Raises:
@@ -211,32 +206,13 @@ def report_pair(uri: str, first: str, second: str, out: Path) -> Report:
     """
     report = make_report(read_pair(TrackingStore(uri), first, second), uri)
     report.write(out)
+    if publish is not None:
+        report.publish(publish)
     return report
 
 
-def _search_importances(records: Records, table: AblationTable) -> Mapping[str, float] | None:
-    if records.design.method not in narrative.SEARCHES:
-        return None
-    rows = [row for row in table.rows if row.rate is not None]
-    by_id: dict[str, Variant] = {variant.id: variant for variant in records.design.variants}
-    params = pd.DataFrame([dict(by_id[row.variant].changes) for row in rows])
-    complete = params.notna().all(axis=1)
-    values = pd.Series([row.rate.value for row in rows if row.rate is not None])
-    return importances(params[complete], values[complete])
-
-
-def _render(template: str, context: Mapping[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("paraformer_analysis"),
-        autoescape=jinja2.select_autoescape(["html.j2"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    safe = {key: Markup(context[key]) for key in ("css", "script")}
-    return environment.get_template(template).render({**context, **safe})
-
-
-def _template_text(name: str) -> str:
-    return files("paraformer_analysis").joinpath("templates", name).read_text(encoding="utf-8")
+def _write(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in contents]

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from paraformer_analysis.names import TEST_FILE
+from paraformer_analysis.names import GROUP_PREFIX, TEST_FILE
 
 TEXT_COLUMNS = ("id", "speaker", "reference", "hypothesis")
 COUNT_COLUMNS = (
@@ -37,7 +37,10 @@ def parse_results(table: bytes | None) -> tuple[pd.DataFrame | None, str]:
     wanted = {*TEXT_COLUMNS, *COUNT_COLUMNS, *EXTRA_COLUMNS}
     try:
         frame = pd.read_csv(
-            io.BytesIO(table), dtype=str, keep_default_na=False, usecols=lambda column: column in wanted
+            io.BytesIO(table),
+            dtype=str,
+            keep_default_na=False,
+            usecols=lambda column: column in wanted or str(column).startswith(GROUP_PREFIX),
         )
     except (ValueError, UnicodeDecodeError) as error:
         return None, f"{TEST_FILE} cannot be read: {error}"

@@ -4,15 +4,16 @@ Shapes: T trials, U utterances, S blocks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from paraformer_analysis.design import Rate
+from paraformer_analysis.deviations import Deviation
 from paraformer_analysis.errors import AnalysisError
-from paraformer_analysis.records import Deviation, Records
+from paraformer_analysis.records import Records
 
 LEAST_SPEAKERS = 8
 """Speakers below which utterances are resampled instead: the spread of a handful tells little."""
@@ -50,6 +51,22 @@ class Scores:
         """Errors of these trials by block, (len(trial_keys), S)."""
         rows = [self.trial_keys.index(key) for key in trial_keys]
         return self.block_sums(self.errors[rows])
+
+
+def part_of(scores: Scores, mask: NDArray[np.bool_]) -> Scores:
+    """Return the scores of some utterances, (U,) mask; few speakers are not resampled whole, see above."""
+    speakers = len(np.unique(scores.blocks[mask]))
+    whole = scores.block_kind == "speaker" and speakers >= LEAST_SPEAKERS
+    blocks = np.unique(scores.blocks[mask], return_inverse=True)[1] if whole else np.arange(int(mask.sum()))
+    return replace(
+        scores,
+        errors=scores.errors[:, mask],
+        lengths=scores.lengths[mask],
+        blocks=blocks.astype(np.intp),
+        block_kind="speaker" if whole else "utterance",
+        ids=tuple(np.asarray(scores.ids, dtype=object)[mask]),
+        empty_references=int((scores.lengths[mask] == 0).sum()),
+    )
 
 
 def gather_scores(records: Records, rate: Rate, block: str = "speaker") -> tuple[Scores, list[Deviation]]:

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class TrackingStore:
         if not found:
             known = sorted({run.data.tags.get(names.SWEEP, run.info.run_id) for run in sweeps})
             raise AnalysisError(
-                f"no sweep named {name!r} in {self.uri}; it holds {', '.join(known) or 'no sweeps at all'}. "
+                f"no sweep named {name!r} in {self.uri}{_nearest(name, known)}; "
+                f"it holds {', '.join(known) or 'no sweeps at all'}. "
                 "Check the name, or point --tracking-uri at the store that the sweep wrote to"
             )
         return max(found, key=lambda run: (run.info.start_time, run.info.run_id))
@@ -77,8 +79,10 @@ class TrackingStore:
             if name == run.info.run_id or name in [run.data.tags.get(key) for key in labels]
         ]
         if not found:
+            known = {run.data.tags[key] for run in trials for key in labels[:2] if run.data.tags.get(key)}
             raise AnalysisError(
-                f"no trial {name!r} in {self.uri}; give an MLflow run id or the name given to --run-name"
+                f"no trial {name!r} in {self.uri}{_nearest(name, sorted(known))}; "
+                "give an MLflow run id, or a run's name as MLflow shows it"
             )
         return max(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
@@ -126,6 +130,12 @@ class TrackingStore:
     def log_folder(self, run_id: str, folder: Path, artifact_path: str) -> None:
         """Upload a folder's files to a run."""
         self.client.log_artifacts(run_id, str(folder), artifact_path)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Return a question after the known name that is spelt nearest, if one is near."""
+    found = get_close_matches(name, known, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def _require_database(uri: str) -> None:

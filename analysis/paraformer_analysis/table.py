@@ -19,8 +19,9 @@ from paraformer_analysis.comparisons import (
     two_sided_p,
 )
 from paraformer_analysis.design import ReportOptions, Variant
+from paraformer_analysis.deviations import Deviation
 from paraformer_analysis.mapsswe import Mapsswe, mapsswe
-from paraformer_analysis.records import Deviation, Records
+from paraformer_analysis.records import Records
 from paraformer_analysis.scores import Scores, gather_scores
 from paraformer_analysis.verdicts import Verdict, judge
 
@@ -52,6 +53,8 @@ class Row:
     detectable: float = math.nan
     more_seeds: int | None = None
     mapsswe: Mapsswe | None = None
+    cut: int = 0
+    """Trials that early termination stopped: this variant's, and the baseline's where both are compared."""
 
     @property
     def seeds_known(self) -> bool:
@@ -129,6 +132,7 @@ def _planned(records: Records, variant: Variant) -> Row:
         finished=int(cells["usable"].sum()),
         planned=len(cells),
         state="; ".join(sorted(set(cells.loc[~cells["usable"], "reason"]))),
+        cut=int(cells["early"].sum()),
     )
 
 
@@ -155,7 +159,7 @@ def _estimates(sums: dict[str, Floats], bootstrap: BlockBootstrap, alpha: float)
     """Bootstrap many variants at once: the resampled counts are gone through only once."""
     if not sums:
         return {}
-    found = bootstrap.estimate_all(list(sums.values()), alpha, [_stream(variant) for variant in sums])
+    found = bootstrap.estimate_all(list(sums.values()), alpha, [stream_of(variant) for variant in sums])
     return dict(zip(sums, found, strict=True))
 
 
@@ -164,7 +168,12 @@ def _compared(rows: Sequence[Row], records: Records, scores: Scores, bootstrap: 
     base = records.design.baseline
     assert base is not None
     options = records.design.options
-    paired = {row.variant: _paired(records, scores, base, row.variant) for row in rows if row.variant != base}
+    rows = [replace(row, cut=row.cut + rows[0].cut) if row.variant != base else row for row in rows]
+    # Seeds that early termination spared are the lucky ones: what they say of a variant is biased.
+    fair = [
+        row.variant for row in rows if row.variant != base and (not row.cut or records.design.allow_biased)
+    ]
+    paired = {variant: _paired(records, scores, base, variant) for variant in fair}
     tested = {variant: sums for variant, sums in paired.items() if len(sums)}
     by_variant = _estimates(tested, bootstrap, options.alpha)
     compared = [_with_difference(row, by_variant.get(row.variant), rows[0], records) for row in rows]
@@ -173,13 +182,18 @@ def _compared(rows: Sequence[Row], records: Records, scores: Scores, bootstrap: 
 
 def _paired(records: Records, scores: Scores, base: str, variant: str) -> Floats:
     """Differences of errors by seed and block, (K, S), for the seeds that both have."""
+    pairs = pairs_of(records, base, variant)
+    if not pairs:
+        return np.empty((0, 0))
+    return scores.of([other for _, other in pairs]) - scores.of([one for one, _ in pairs])
+
+
+def pairs_of(records: Records, base: str, variant: str) -> list[tuple[str, str]]:
+    """Trials of the baseline and of a variant by their keys, for the seeds that both have."""
     usable = records.runs[records.runs["usable"]]
     before = usable[usable["variant"] == base].drop_duplicates("seed").set_index("seed")["trial_key"]
     after = usable[usable["variant"] == variant].drop_duplicates("seed").set_index("seed")["trial_key"]
-    seeds = [seed for seed in after.index if seed in before.index]
-    if not seeds:
-        return np.empty((0, 0))
-    return scores.of([after[seed] for seed in seeds]) - scores.of([before[seed] for seed in seeds])
+    return [(str(before[seed]), str(after[seed])) for seed in after.index if seed in before.index]
 
 
 def _with_difference(row: Row, estimate: Estimate | None, base: Row, records: Records) -> Row:
@@ -238,7 +252,7 @@ def _segment_test(records: Records, base: str, variant: str) -> Mapsswe:
     return mapsswe(both[["reference", "hypothesis", "hypothesis_base"]].itertuples(index=False, name=None))
 
 
-def _stream(variant: str) -> int:
+def stream_of(variant: str) -> int:
     """Number of a variant's random stream: from its name, so that other rows never change its interval."""
     return zlib.crc32(variant.encode())
 

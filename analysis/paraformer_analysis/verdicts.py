@@ -1,6 +1,7 @@
 """What a row of the table says in one word, and what the whole table says in a sentence or two."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -39,19 +40,30 @@ def judge(difference: float, p: float, p_equivalent: float | None, alpha: float)
     return Verdict.INCONCLUSIVE
 
 
-def answer(table: "AblationTable") -> str:
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of an answer."""
+
+    text: str
+    verdict: Verdict | None = None
+    """The verdict that it is about; None for what stands around the verdicts."""
+
+
+def answer(table: "AblationTable") -> list[Sentence]:
     """Say what the table shows, in a sentence for each kind of verdict."""
     baseline = table.baseline
     if baseline is None:
-        return _without_baseline(table)
+        return [Sentence(_without_baseline(table))]
     if baseline.rate is None:
-        return f"No answer yet: the baseline has no finished trial ({baseline.state})."
-    opening = f"The baseline's {table.unit} error rate is {_percent(baseline.rate.value)}"
+        return [Sentence(f"No answer yet: the baseline has no finished trial ({baseline.state}).")]
+    opening = Sentence(f"The baseline's {table.unit} error rate is {_percent(baseline.rate.value)}.")
     groups = [(verdict, [row for row in table.rows if row.verdict is verdict]) for verdict in Verdict]
-    sentences = [
-        _SENTENCES[verdict](rows, table) for verdict, rows in groups if rows and verdict in _SENTENCES
+    said = [
+        Sentence(f"{_SENTENCES[verdict](rows, table)}.", verdict)
+        for verdict, rows in groups
+        if rows and verdict in _SENTENCES
     ]
-    return ". ".join([opening, *sentences]) + "." + _caveat(table)
+    return [opening, *said, *_caveat(table)]
 
 
 def points(value: float, signed: bool = True) -> str:
@@ -99,7 +111,15 @@ def _plan(row: "Row") -> str:
 
 
 def _untested(rows: "Sequence[Row]", table: "AblationTable") -> str:
-    return f"Without a result: {_join([row.variant for row in rows])}"
+    without = [row.variant for row in rows if row.rate is None]
+    cut = [row.variant for row in rows if row.rate is not None and row.cut]
+    unpaired = [row.variant for row in rows if row.rate is not None and not row.cut]
+    parts = (
+        ("Without a result", without),
+        ("Not tested, since early termination stopped some of the trials", cut),
+        ("Not tested, since no seed is shared with the baseline", unpaired),
+    )
+    return ". ".join(f"{words}: {_join(named)}" for words, named in parts if named)
 
 
 _SENTENCES = {
@@ -123,15 +143,17 @@ def _without_baseline(table: "AblationTable") -> str:
     )
 
 
-def _caveat(table: "AblationTable") -> str:
+def _caveat(table: "AblationTable") -> list[Sentence]:
     few = [row.variant for row in table.rows if row.difference is not None and not row.seeds_known]
     if not few:
-        return ""
+        return []
     whose = "" if table.seed_spread_none else f" for {_join(few)}"
-    return (
-        f" With fewer than three seeds the spread over seeds cannot be estimated{whose}: "
-        "that is about these trained networks, not about the way of training them."
-    )
+    return [
+        Sentence(
+            f"With fewer than three seeds the spread over seeds cannot be estimated{whose}: "
+            "that is about these trained networks, not about the way of training them."
+        )
+    ]
 
 
 def _join(parts: Sequence[str]) -> str:

@@ -8,8 +8,10 @@ import csv
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,14 @@ class SimulatedSweep:
     results: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """Text of results/test.csv of single trials."""
     empty_references: int = 0
+    early: Sequence[tuple[str, int]] = ()
+    """Trials that the sweep's early termination stopped."""
+    fresh: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Fresh seeds of the variants that a search confirms."""
+    children: float = 0.0
+    """How much more often words of children are wrong; every other speaker is one if it is not zero."""
+    environments: Mapping[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
+    """Where single trials ran, if not where the others did."""
     random_state: int = 0
 
 
@@ -77,6 +87,12 @@ def store_sweep(tmp_path: Path) -> Callable[..., StoredSweep]:
 
 
 @pytest.fixture(scope="session")
+def write_into() -> Callable[..., StoredSweep]:
+    """Write a sweep into a folder; call it with the folder and fields of SimulatedSweep."""
+    return lambda folder, **fields: write_sweep(folder, SimulatedSweep(**fields))
+
+
+@pytest.fixture(scope="session")
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> StoredSweep:
     """A whole ablation sweep of four variants and three seeds; shared, so do not write to it."""
     lock = {"report": {"alpha": 0.05, "correction": "holm", "bootstrap": 2000, "equivalence_margin": 4.0}}
@@ -85,9 +101,22 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> StoredSweep:
     )
 
 
+@cache
+def empty_store() -> bytes:
+    """An empty SQLite store: MLflow takes seconds to make one, and a copy costs nothing."""
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+        return path.read_bytes()
+
+
 def write_sweep(folder: Path, sweep: SimulatedSweep) -> StoredSweep:
     from mlflow import MlflowClient
 
+    if not (folder / "mlflow.db").exists():
+        (folder / "mlflow.db").write_bytes(empty_store())
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = MlflowClient(tracking_uri=uri)
     known = client.get_experiment_by_name("paraformer")
@@ -140,6 +169,16 @@ def _lock(sweep: SimulatedSweep) -> dict[str, Any]:
             {"trial_key": f"{sweep.name}-{variant}-{seed}", "variant": variant, "seed": seed}
             for variant in sweep.variants
             for seed in sweep.seeds
+        ]
+        + [
+            {
+                "trial_key": f"{sweep.name}-{variant}-{seed}",
+                "variant": variant,
+                "seed": seed,
+                "stage": "confirm",
+            }
+            for variant, seeds in sweep.fresh.items()
+            for seed in seeds
         ],
         **sweep.lock,
     }
@@ -152,6 +191,7 @@ def _corpus(sweep: SimulatedSweep) -> list[dict[str, Any]]:
             "id": f"utt{index:04d}",
             "speaker": f"speaker{index % sweep.speakers:02d}" if sweep.speakers else "",
             "seconds": 2.0,
+            **({"group_age": "child" if index % sweep.speakers % 2 else "adult"} if sweep.children else {}),
             "words": []
             if index < sweep.empty_references
             else list(generator.choice(DIGITS, generator.integers(3, 9))),
@@ -172,7 +212,7 @@ def _write_trial(
     from mlflow.entities import Metric, Param
 
     cell = (trial["variant"], trial["seed"])
-    state = sweep.states.get(cell, "completed")
+    state = "stopped" if cell in sweep.early else sweep.states.get(cell, "completed")
     tags = {
         "paraformer.kind": "trial",
         "paraformer.trial_key": trial["trial_key"],
@@ -186,6 +226,7 @@ def _write_trial(
         "mlflow.parentRunId": parent,
         **({} if state == "running" else {"paraformer.state": state}),
         **({"paraformer.error": "OutOfMemoryError: 3 GiB asked"} if state == "failed" else {}),
+        **({"paraformer.error": "stopped early by the sweep's scheduler"} if cell in sweep.early else {}),
     }
     run = client.create_run(
         experiment,
@@ -196,7 +237,11 @@ def _write_trial(
     run_id: str = run.info.run_id
     generator = np.random.default_rng([sweep.random_state, *trial["trial_key"].encode()])
     rate = float(np.clip(sweep.variants[cell[0]] + sweep.seed_spread * generator.standard_normal(), 0, 1))
-    table = sweep.results[cell] if cell in sweep.results else results_table(corpus, rate, generator)
+    table = (
+        sweep.results[cell]
+        if cell in sweep.results
+        else results_table(corpus, rate, generator, sweep.children)
+    )
     points = [
         Metric(key, float(value), START_MS + 1000 * step, step)
         for step in range(1, 6)
@@ -220,7 +265,12 @@ def _write_trial(
     }
     client.log_batch(run_id, metrics=points, params=[Param(key, str(value)) for key, value in params.items()])
     if state == "completed":
-        environment = {"python": "3.11.2", "torch": "2.14.1", "cpu": "a processor", "gpu": []}
+        environment = sweep.environments.get(cell) or {
+            "python": "3.11.2",
+            "torch": "2.14.1",
+            "cpu": "a processor",
+            "gpu": [],
+        }
         client.log_text(run_id, json.dumps(environment), "environment.json")
         client.log_text(run_id, table, "results/test.csv")
     status = {"completed": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}.get(state)
@@ -229,11 +279,14 @@ def _write_trial(
     return run_id
 
 
-def results_table(corpus: Sequence[Mapping[str, Any]], rate: float, generator: np.random.Generator) -> str:
+def results_table(
+    corpus: Sequence[Mapping[str, Any]], rate: float, generator: np.random.Generator, children: float = 0.0
+) -> str:
     """Recognise a corpus with this probability of error per word; return the text of results/test.csv."""
     rows = []
     for utterance in corpus:
-        hypothesis = _recognise(utterance["words"], rate, generator)
+        worse = children if utterance.get("group_age") == "child" else 0.0
+        hypothesis = _recognise(utterance["words"], rate + worse, generator)
         reference = " ".join(utterance["words"])
         rows.append(
             {
@@ -251,6 +304,7 @@ def results_table(corpus: Sequence[Mapping[str, Any]], rate: float, generator: n
                 "oracle_word_errors": 0,
                 "oracle_char_errors": 1,
                 "decode_seconds": 0.01,
+                **{key: value for key, value in utterance.items() if key.startswith("group_")},
             }
         )
     text = io.StringIO()

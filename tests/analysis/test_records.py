@@ -1,6 +1,7 @@
 """Reading sweeps out of real MLflow stores: whole ones, broken ones, and none."""
 
 import pytest
+from mlflow import MlflowClient
 
 from paraformer_analysis.errors import AnalysisError
 from paraformer_analysis.records import read_pair, read_sweep
@@ -40,6 +41,13 @@ def test_the_newest_sweep_of_a_name_is_taken(store_sweep):
 def test_an_unknown_sweep_is_refused_with_those_there_are(demo_store):
     with pytest.raises(AnalysisError, match=r"no sweep named 'dmeo'.*it holds demo"):
         read(demo_store, "dmeo")
+
+
+def test_a_name_that_is_nearly_right_is_asked_back(demo_store):
+    with pytest.raises(AnalysisError, match=r"'dmeo' .*did you mean demo"):
+        read(demo_store, "dmeo")
+    with pytest.raises(AnalysisError, match=r"did you mean demo/baseline/11"):
+        read_pair(TrackingStore(demo_store.uri), "demo/baseline/1", "demo/baseline/22")
 
 
 def test_a_store_that_is_not_there_is_refused_and_not_made(tmp_path):
@@ -121,3 +129,36 @@ def test_any_two_trials_can_be_compared(demo_store):
 def test_a_trial_is_not_compared_with_itself(demo_store):
     with pytest.raises(AnalysisError, match="are the same trial"):
         read_pair(TrackingStore(demo_store.uri), "demo/baseline/11", "demo-baseline-11")
+
+
+def test_an_interrupted_trial_is_not_taken_for_one_that_was_stopped_early(store_sweep):
+    records = read(store_sweep(variants=TWO, states={("small", 11): "stopped"}, early=[("small", 22)]))
+    early = records.runs.set_index(["variant", "seed"])["early"]
+    assert not early[("small", 11)]
+    assert early[("small", 22)]
+
+
+def test_mixed_machines_and_code_are_red_and_come_first(store_sweep):
+    stored = store_sweep(
+        variants=TWO,
+        metrics={("baseline", 11): {"train/loss": float("inf")}},
+        environments={("small", 22): {"cpu": "another processor", "gpu": ["H100"], "torch": "2.13.0"}},
+    )
+    client = MlflowClient(stored.uri)
+    client.set_tag(stored.run_ids[("small", 11)], "paraformer.code", "e" * 16)
+    client.set_tag(stored.run_ids[("small", 33)], "paraformer.attempt", "3")
+    found = read(stored).deviations
+    red = [f"{deviation.subject}: {deviation.what}" for deviation in found if deviation.red]
+    for words in ("2 code versions", "2 kinds of processor", "2 kinds of GPU", "2 versions of torch"):
+        assert any(words in line for line in red)
+    assert [deviation.red for deviation in found] == sorted((each.red for each in found), reverse=True)
+    assert found[-1].what == "took 3 attempts; each went on from the last one's checkpoint"
+    assert not found[-1].red
+
+
+def test_a_training_that_ended_by_its_own_patience_is_told(store_sweep):
+    stored = store_sweep(variants=TWO, metrics={("small", 11): {"epoch": 12.0}})
+    MlflowClient(stored.uri).log_param(stored.run_ids[("small", 11)], "training.num_epochs", 20)
+    assert "small, seed 11: ended after 12 of 20 epochs, its dev score no longer improving" in notes(
+        read(stored)
+    )

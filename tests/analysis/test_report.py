@@ -1,15 +1,17 @@
 """The report's files, and the page in a real browser."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from paraformer_analysis.latex import escape
 from paraformer_analysis.report import report_pair, report_sweep
 
 CHROMIUM = Path("/usr/bin/chromium")
-FILES = {"report.html", "report.md", "table.csv", "table.tex", "numbers.parquet"}
+FILES = {"report.html", "report.md", "table.csv", "table.tex", "table.parquet"}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def test_the_report_is_logged_to_the_parent_run_and_does_not_change_by_it(store_
 
 
 def test_numbers_are_unrounded_and_the_same_in_both_files(page):
-    table, numbers = pd.read_csv(page.parent / "table.csv"), pd.read_parquet(page.parent / "numbers.parquet")
+    table, numbers = pd.read_csv(page.parent / "table.csv"), pd.read_parquet(page.parent / "table.parquet")
     assert list(table["variant"]) == ["baseline", "no-predictor", "encoder-2", "dim-256"]
     assert table["difference"].tolist() == pytest.approx(numbers["difference"].tolist(), nan_ok=True)
 
@@ -59,6 +61,38 @@ def test_markdown_and_latex_hold_the_table(page):
     assert "![" in markdown
     assert r"\toprule" in latex
     assert "no-predictor & worse" in latex
+
+
+def test_latex_needs_no_more_than_booktabs(page):
+    """Plain ASCII in math mode or macros, and nothing special that is not escaped."""
+    latex = (page.parent / "table.tex").read_text()
+    assert latex.isascii()
+    rows = latex.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    columns = latex.split(r"\begin{tabular}{")[1].split("}")[0]
+    assert {line.count("&") + 1 for line in rows} == {len(columns)}
+    assert all(line.endswith(r"\\") for line in rows)
+    outside = re.sub(r"\\[&%$#_{}]|\$[^$]*\$", "", latex.split(r"\toprule")[1])
+    assert not set("%#_$~^") & set(outside)
+
+
+def test_latex_escapes_what_a_variant_may_be_called():
+    assert escape("num_layers=2 & 50% {x}~^") == (
+        r"num\_layers=2 \& 50\% \{x\}\textasciitilde{}\textasciicircum{}"
+    )
+
+
+def test_what_is_published_is_what_a_repository_keeps(demo_store, tmp_path):
+    (tmp_path / "docs" / "figures").mkdir(parents=True)
+    for name in ("figures/of_an_older_report.png", "older.csv"):
+        (tmp_path / "docs" / name).write_text("old")
+    report_sweep(demo_store.uri, "demo", tmp_path / "out", log=False, publish=tmp_path / "docs")
+    found = contents(tmp_path / "docs")
+    assert found["README.md"] == (tmp_path / "out" / "report.md").read_bytes()
+    assert {"table.csv", "trials.csv", "slices.csv", "figures/forest.png"} <= set(found)
+    assert {Path(name).suffix for name in found} == {".md", ".csv", ".png"}
+    assert not {"figures/of_an_older_report.png", "older.csv"} & set(found)
+    for name in re.findall(r"\]\((figures/[^)]+)\)", found["README.md"].decode()):
+        assert name in found
 
 
 def test_a_pair_has_a_segment_test(demo_store, tmp_path):
@@ -84,27 +118,10 @@ def test_a_factorial_sweep_has_effects(store_sweep, tmp_path):
     depth = found.effects.of("model.depth")[0]
     assert depth.level == "2"
     assert 3 < depth.estimate < 7  # half of ten points
-    assert {"figures/main_effects.png", "figures/interactions.png"} <= set(contents(tmp_path))
-
-
-def test_a_search_has_importances(store_sweep, tmp_path):
-    rates = {f"trial-{number}": 0.05 + 0.02 * number for number in range(20)}
-    changes = {
-        name: {"training.learning_rate": 1e-4 * (number + 1), "training.seed_of_nothing": number * 7 % 20}
-        for number, name in enumerate(rates)
-    }
-    stored = store_sweep(
-        variants=rates, changes=changes, seeds=(1,), lock={"method": "bayes", "baseline": None}
-    )
-    report_sweep(stored.uri, "demo", tmp_path, log=False)
-    markdown = (tmp_path / "report.md").read_text()
-    shares = {
-        line.split("`")[1]: int(line.split(": ")[1].split()[0])
-        for line in markdown.splitlines()
-        if line.endswith(" %") and line.startswith("- `")
-    }
-    assert shares["training.learning_rate"] > shares["training.seed_of_nothing"]
-    assert "Train it again from fresh seeds" in markdown
+    files = {"figures/main_effects.png", "figures/interactions.png", "effects.csv", "effects.parquet"}
+    assert files <= set(contents(tmp_path))
+    effects = pd.read_csv(tmp_path / "effects.csv").set_index(["term", "level"])
+    assert effects.loc[("model.depth", "2"), "effect_points"] == pytest.approx(depth.estimate)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +149,7 @@ def test_the_page_opens_offline_without_complaint(browser, page, scheme, width):
     tab.goto(page.as_uri())
     outside = [url for url in asked if not url.startswith(("file:", "data:"))]
     assert (said, outside) == ([], [])
-    assert tab.locator("figure svg").count() == 4
+    assert tab.locator("figure svg").count() == 5
     assert all(
         box["width"] > 200 for box in (figure.bounding_box() for figure in tab.locator("figure svg").all())
     )
@@ -219,7 +236,7 @@ def test_markdown_tables_are_tables(page: Path) -> None:
     tables = [block.splitlines() for block in text.split("\n\n") if "|" in block.splitlines()[0][:1]]
     assert len(tables) >= 3
     for table in tables:
-        assert len(table) >= 3
+        assert len(table) >= 3, table
         assert {line.count("|") for line in table} == {table[0].count("|")}
         assert set(table[1]) <= set("|:- ")
     assert sum(line.startswith("|") for line in text.splitlines()) == sum(map(len, tables))

@@ -3,15 +3,21 @@
 import jiwer
 import pytest
 
+from paraformer_analysis.display import main_grid
 from paraformer_analysis.errors import AnalysisError
 from paraformer_analysis.records import read_sweep
 from paraformer_analysis.store import TrackingStore
 from paraformer_analysis.table import build_table
-from paraformer_analysis.verdicts import Verdict, answer, judge
+from paraformer_analysis.verdicts import Verdict, judge
+from paraformer_analysis.verdicts import answer as sentences
 
 
 def table_of(stored):
     return build_table(read_sweep(TrackingStore(stored.uri), stored.name))
+
+
+def answer(table):
+    return " ".join(sentence.text for sentence in sentences(table))
 
 
 def verdicts(table):
@@ -125,3 +131,35 @@ def test_trials_scored_on_other_references_are_refused(store_sweep):
 )
 def test_judgement(difference, p, p_equivalent, expected):
     assert judge(difference, p, p_equivalent, 0.05) is expected
+
+
+EARLY = {"variants": {"baseline": 0.1, "cut": 0.3, "whole": 0.3}, "early": [("cut", 33)]}
+
+
+def test_rows_that_early_termination_cut_are_not_tested(store_sweep):
+    """The seeds that it spared are the lucky ones."""
+    table = table_of(store_sweep(**EARLY))
+    assert verdicts(table) == {
+        "baseline": Verdict.BASELINE,
+        "cut": Verdict.UNTESTED,
+        "whole": Verdict.WORSE,
+    }
+    assert "Not tested, since early termination stopped some of the trials: cut" in answer(table)
+    row = {row.variant: row for row in table.rows}["cut"]
+    assert (row.cut, row.finished, row.difference) == (1, 2, None)
+    assert row.rate is not None
+    assert row.state == "stopped early by the sweep's scheduler"
+    assert "untested ‡" in [cell.text for cell in main_grid(table).rows[1]]
+
+
+def test_a_cut_baseline_leaves_everything_untested(store_sweep):
+    table = table_of(store_sweep(variants={"baseline": 0.1, "small": 0.3}, early=[("baseline", 11)]))
+    assert verdicts(table)["small"] is Verdict.UNTESTED
+
+
+def test_what_was_cut_is_tested_and_marked_where_the_sweep_allows_bias(store_sweep):
+    lock = {"early_terminate": {"type": "asha", "allow_biased": True}}
+    table = table_of(store_sweep(**EARLY, lock=lock))
+    assert verdicts(table)["cut"] is Verdict.WORSE
+    assert "‡" in main_grid(table).note
+    assert any("‡" in cell.text for cell in main_grid(table).rows[1])

@@ -32,6 +32,10 @@ def report(
         tuple[str, str] | None,
         typer.Option(help="Compare two trials instead, by run id or name.", metavar="RUN_A RUN_B"),
     ] = None,
+    publish: Annotated[
+        Path | None,
+        typer.Option(help="Also write README.md, pictures and CSV files into a folder of a repository."),
+    ] = None,
     log: Annotated[bool, typer.Option(help="Also log the report to the sweep's MLflow run.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -42,19 +46,26 @@ def report(
 
     folder = out or REPORTS / (sweep or "compare")
     try:
-        made = _make(sweep, compare, _store(tracking_uri), folder, log)
+        made = _make(sweep, compare, _store(tracking_uri), folder, log, publish)
     except AnalysisError as error:
         _refuse(str(error))
     _print(made, folder, as_json)
 
 
-def _make(sweep: str | None, compare: tuple[str, str] | None, uri: str, folder: Path, log: bool) -> "Report":
+def _make(
+    sweep: str | None,
+    compare: tuple[str, str] | None,
+    uri: str,
+    folder: Path,
+    log: bool,
+    publish: Path | None,
+) -> "Report":
     from paraformer_analysis.report import report_pair, report_sweep
 
     if compare is not None:
-        return report_pair(uri, *compare, folder)
+        return report_pair(uri, *compare, folder, publish)
     assert sweep is not None
-    return report_sweep(uri, sweep, folder, log)
+    return report_sweep(uri, sweep, folder, log, publish)
 
 
 def _store(tracking_uri: str | None) -> str:

@@ -1,5 +1,6 @@
 """`paraformer sweep`: run a sweep file, or go on with it."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,7 +57,7 @@ def sweep(
         tracking_uri=tracking_uri,
         max_concurrent=max_concurrent,
         extend=extend,
-        command=f"paraformer {' '.join(sys.argv[1:])}",
+        command=shlex.join(["paraformer", *sys.argv[1:]]),
     )
     launch = _open(file, options, with_sizes=dry_run)
     if dry_run:

@@ -263,6 +263,9 @@ class ReportConfig(Strict):
     """What is resampled as one: speaker or utterance."""
     equivalence_margin: float | None = None
     """A difference to the baseline within this many points (hundredths of the error rate) counts as none."""
+    slices: tuple[str, ...] | None = None
+    """Groups of test utterances that are compared too: length, and further columns of the test manifest such
+    as gender. None: all that there are."""
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""
