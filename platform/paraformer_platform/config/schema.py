@@ -136,7 +136,8 @@ class TrainingConfig:
     selection: str = "dev/cer"
     """Score that tells which epoch is best, the lower the better: dev/cer, dev/wer or dev/loss."""
     loader_workers: int = 0
-    """Processes that prepare batches beside each training worker; 0 prepares them within it."""
+    """Processes that prepare batches beside each training worker; 0 leaves it to a thread of the worker,
+    which keeps speech in memory from epoch to epoch where processes read it anew."""
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""

@@ -12,6 +12,7 @@ from paraformer.errors import ConfigError, DataError
 from paraformer.manifest import Utterance
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.training.frontend import Frontend
+from paraformer_platform.training.prefetch import prefetched
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def evaluation_batches(
 
 
 def load(dataset: SpeechDataset, batches: list[list[int]], workers: int = 0) -> Iterator[Batch]:
-    """Tensors of some batches of indices, prepared by so many processes beside this one."""
+    """Tensors of some batches of indices, prepared by a thread, or by so many processes beside this one."""
     loader: DataLoader[Batch] = DataLoader(
         dataset,  # type: ignore[arg-type]  # its items become batches in collate
         batch_sampler=batches,
@@ -105,7 +106,8 @@ def load(dataset: SpeechDataset, batches: list[list[int]], workers: int = 0) -> 
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
     )
-    yield from loader
+    # Its iterator is made here: that draws from torch's generator, which the thread must not do.
+    yield from iter(loader) if workers else prefetched(iter(loader))
 
 
 def _short_enough(
