@@ -36,6 +36,7 @@ def glance(
 
 def choose(mask: Tensor, sizes: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draw `sizes` `(B,)` of the positions of `mask` `(B, U)`, each subset as likely as any other."""
-    draw = torch.rand(mask.shape, device=mask.device, generator=generator).masked_fill(~mask, 2.0)
+    draw = torch.empty(mask.shape, device=mask.device).uniform_(generator=generator)
+    draw = draw.masked_fill(~mask, 2.0)
     rank = draw.argsort(dim=1).argsort(dim=1)
     return (rank < sizes.unsqueeze(1)) & mask

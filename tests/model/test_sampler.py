@@ -30,3 +30,11 @@ def test_the_generator_decides() -> None:
     other = choose(mask, sizes, torch.Generator().manual_seed(4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_it_can_be_compiled_for_batches_of_any_size() -> None:
+    """Dynamo cannot trace torch.rand with a generator argument once sizes are symbols."""
+    compiled = torch.compile(choose, dynamic=True, backend="eager", fullgraph=True)
+    for rows, columns in ((2, 5), (3, 7)):
+        mask = torch.ones(rows, columns, dtype=torch.bool)
+        assert compiled(mask, torch.arange(rows)).sum(dim=1).tolist() == list(range(rows))
