@@ -11,6 +11,10 @@ class LedgerError(ParaformerError, RuntimeError):
     """The ledger cannot be read or written, or a writer lost its claim."""
 
 
+class ClaimLostError(LedgerError):
+    """A process wrote to the ledger of a trial that another one has claimed since."""
+
+
 class TrackingError(ParaformerError, RuntimeError):
     """The MLflow store cannot be reached or holds something unexpected."""
 
@@ -25,3 +29,7 @@ class WorkerLostError(ClusterError):
 
 class TrainingError(ParaformerError, ArithmeticError):
     """A training whose numbers are no longer finite."""
+
+
+class StorageError(ParaformerError, OSError):
+    """A file that cannot be written: the disk is full, read-only or broken."""

@@ -47,7 +47,7 @@ def sweep(
 ) -> None:
     """Run every trial of a sweep that is not done yet; the same command goes on after any interruption.
 
-    Exit code 0 when all trials are completed, 1 when some are not, 130 after Ctrl-C.
+    Exit code 0 when all trials are completed and in MLflow, 1 when some are not, 130 after Ctrl-C.
     """
     from paraformer_platform.sweeps.launch import LaunchOptions
 
@@ -119,8 +119,9 @@ def report_outcome(launch: "Launch", outcome: "SweepOutcome") -> None:
         typer.echo(f"failed: {label}: {error}", err=True)
     if outcome.unsent:
         typer.echo(
-            f"MLflow did not take the results of {len(outcome.unsent)} trials; they are in {launch.storage}. "
-            f"When it answers again: paraformer sync {name} --storage {launch.storage}",
+            f"MLflow did not take everything of {len(outcome.unsent)} runs; it is in {launch.storage}. "
+            "When it answers again, give the same command, "
+            f"or: paraformer sync {name} --storage {launch.storage}{tracking_option(launch)}",
             err=True,
         )
     if outcome.stop_reason is not None:
@@ -142,4 +143,4 @@ def exit_code(outcome: "SweepOutcome") -> int:
     """Return the command's exit code."""
     if outcome.interrupted:
         return INTERRUPTED
-    return 0 if outcome.whole else INCOMPLETE
+    return 0 if outcome.whole and not outcome.unsent else INCOMPLETE

@@ -102,6 +102,7 @@ class Connection:
             object_store_memory=OBJECT_STORE_BYTES,
         )
         protect_token_file()
+        _silence_raylet()
 
     def _join(self) -> None:
         assert self.address is not None
@@ -120,6 +121,18 @@ class Connection:
             )
         except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and its own
             raise ClusterError(_refused(self.address, error)) from error
+
+
+def _silence_raylet() -> None:
+    """Keep Ray's remarks on killed processes, screens of its own log, off the terminal.
+
+    They are printed whatever ``log_to_driver`` says. What became of a trial is in its ledger entry, and that
+    Ray itself died is said by the runner.
+    """
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def usable_cpus() -> int:

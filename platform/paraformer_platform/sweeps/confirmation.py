@@ -25,7 +25,7 @@ from paraformer_platform.sweeps.plan import Plan, PlannedTrial, PlannedVariant, 
 from paraformer_platform.sweeps.search import COMPLETED, Outcome
 from paraformer_platform.sweeps.settings import ConfirmConfig
 from paraformer_platform.sweeps.spec import BASELINE
-from paraformer_platform.training.trial_folder import write_text
+from paraformer_platform.whole_file import write_whole
 
 Proposed = tuple[PlannedVariant, tuple[PlannedTrial, ...]]
 
@@ -152,7 +152,7 @@ class ConfirmedTrials:
                 "top": self._settings.top,
                 "metric": self._objective.name,
             }
-            write_text(self._record, json.dumps(note, indent=1) + "\n")
+            write_whole(self._record, json.dumps(note, indent=1) + "\n")
         return chosen
 
     def _written(self) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class Interrupts:
         """From now on the first signal calls this instead of raising."""
         self._on_first = on_first
 
+    def end(self) -> None:
+        """End the sweep as SIGTERM would; for other threads."""
+        os.kill(os.getpid(), signal.SIGTERM)
+
     def put_away(self) -> None:
         """From now on signals are only noted, so that what is open is closed."""
         self._closing = True

@@ -24,6 +24,7 @@ from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import resolve_tracking_uri
 from paraformer_platform.training.corpus import ensure_corpus, read_corpus
 from paraformer_platform.training.custom_metrics import find_metrics
+from paraformer_platform.whole_file import remove_leftovers, write_whole
 
 if TYPE_CHECKING:
     from paraformer_platform.training.corpus import Progress
@@ -112,9 +113,10 @@ class Launch:
         if self._begun():
             check_resume(self.folder / LOCK_FILE, self.lock, extend=self.options.extend)
         write_lock(self.folder / LOCK_FILE, self.lock)
-        (self.folder / SWEEP_FILE).write_text(self.file.read_text(encoding="utf-8"), encoding="utf-8")
+        write_whole(self.folder / SWEEP_FILE, self.file.read_text(encoding="utf-8"))
         source = {"file": str(self.file.resolve()), "overrides": list(self.options.overrides)}
-        (self.folder / SOURCE_FILE).write_text(json.dumps(source, indent=1) + "\n")
+        write_whole(self.folder / SOURCE_FILE, json.dumps(source, indent=1) + "\n")
+        remove_leftovers(self.folder)
 
     def _begun(self) -> bool:
         """Whether a trial of an earlier lock was started; a plan that was only looked at binds nobody."""

@@ -39,7 +39,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from paraformer_platform.errors import LedgerError
+from paraformer_platform.errors import ClaimLostError, LedgerError
 from paraformer_platform.sweeps.owners import is_gone
 
 Seconds = float
@@ -184,7 +184,8 @@ class Ledger:
         """Renew a lease.
 
         Raises:
-            LedgerError: The claim was lost, or the database cannot be written.
+            ClaimLostError: The claim was lost.
+            LedgerError: The database cannot be written.
         """
         self._write(claim, lease_ends=self._clock() + lease_seconds)
 
@@ -192,7 +193,8 @@ class Ledger:
         """Store the result; it is final.
 
         Raises:
-            LedgerError: The claim was lost, the result is no plain data, or the database cannot be written.
+            ClaimLostError: The claim was lost.
+            LedgerError: The result is no plain data, or the database cannot be written.
         """
         try:
             text = json.dumps(dict(result), sort_keys=True)
@@ -206,7 +208,8 @@ class Ledger:
         """Note an attempt that ended in an error, ``Class: message``; the trial may be claimed again.
 
         Raises:
-            LedgerError: The claim was lost, or the database cannot be written.
+            ClaimLostError: The claim was lost.
+            LedgerError: The database cannot be written.
         """
         self._end(claim, FAILED, seconds, failures=TRIALS.c.failures + 1, error=error, trace=trace)
 
@@ -214,7 +217,8 @@ class Ledger:
         """Note an attempt that was asked to stop; the trial may be claimed again.
 
         Raises:
-            LedgerError: The claim was lost, or the database cannot be written.
+            ClaimLostError: The claim was lost.
+            LedgerError: The database cannot be written.
         """
         self._end(claim, STOPPED, seconds)
 
@@ -222,7 +226,8 @@ class Ledger:
         """Note an attempt whose machine is taken away: the trial is planned again, a preemption is counted.
 
         Raises:
-            LedgerError: The claim was lost, or the database cannot be written.
+            ClaimLostError: The claim was lost.
+            LedgerError: The database cannot be written.
         """
         self._end(claim, PLANNED, seconds, preemptions=TRIALS.c.preemptions + 1)
 
@@ -313,7 +318,7 @@ class Ledger:
         with self._explained("written"), self._engine.begin() as connection:
             changed = connection.execute(sa.update(TRIALS).where(*mine).values(**values)).rowcount
         if not changed:
-            raise LedgerError(self._loss(claim))
+            raise ClaimLostError(self._loss(claim))
 
     def _loss(self, claim: Claim) -> str:
         now = self.record(claim.trial_key)

@@ -13,15 +13,14 @@ settings, and words. With ``extend`` variants, seeds and proposals may be added;
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.objective import Objective
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, PlannedVariant
+from paraformer_platform.whole_file import write_whole
 
 VERSION = 1
 LOCK_FILE = "sweep.lock.json"
@@ -85,22 +84,9 @@ def write_lock(path: Path, lock: Mapping[str, Any]) -> None:
     """Write a lock file; a crash leaves the old one or the new one.
 
     Raises:
-        SweepError: The file cannot be written.
+        StorageError: The file cannot be written.
     """
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(lock, indent=1, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise SweepError(
-            f"{path} cannot be written: {error.strerror}; check the storage and its space"
-        ) from error
+    write_whole(path, json.dumps(lock, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_lock(path: Path) -> Lock | None:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from paraformer_platform.clusters.connection import Connection
 from paraformer_platform.clusters.preflight import Request, check_request, gangs_at_once
+from paraformer_platform.clusters.ray_watch import RayWatch
 from paraformer_platform.sweeps.interrupts import Interrupts
 from paraformer_platform.sweeps.keeper import CheckpointKeeper
 from paraformer_platform.sweeps.ledger import Ledger
@@ -25,7 +26,7 @@ from paraformer_platform.sweeps.signals import ask_to_stop, clear_stop, stop_fol
 from paraformer_platform.sweeps.trial import TrainFunction, TrialTask
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.environment import source_state
-from paraformer_platform.tracking.mlflow_store import RunStore
+from paraformer_platform.tracking.mlflow_store import RunStore, reachable
 from paraformer_platform.tracking.projection import TrialRecord
 from paraformer_platform.tracking.sweep_run import SweepRun
 from paraformer_platform.tracking.writer import Ending, TrackingWriter
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
 
 INTERRUPTED = "interrupted"
+RAY_DIED = "Ray died under the sweep"
+PARENT = "the sweep's own run"
 RAY_TRAIN = "ray_train"
 IN_TRIAL = "in_trial"
 GANG_DRIVER = {"cpu": 0, "gpu": 0, "memory": 1e6}
@@ -116,7 +119,7 @@ class SweepOutcome:
     run_id: str
     """Parent run in MLflow."""
     unsent: tuple[str, ...]
-    """Trials whose results MLflow did not take."""
+    """Trials whose results MLflow did not take, and the sweep's own run if it did not take its end."""
     failures: Mapping[str, str]
     """Error of every failed trial by its label."""
 
@@ -164,6 +167,7 @@ class _Driver:
         self._train = train
         self._interrupts = interrupts
         self._failures: dict[str, str] = {}
+        self._untold_parent: tuple[str, ...] = ()
         job.folder.mkdir(parents=True, exist_ok=True)
         clear_stop(job.folder)
         self._ledger = Ledger(job.ledger_url)
@@ -185,9 +189,10 @@ class _Driver:
             console=console,
         )
         store = RunStore(job.tracking_uri, job.experiment)
-        self._finished_runs = {
-            key for key, run in store.trial_runs().items() if run.info.status == names.FINISHED
-        }
+        with reachable(store.uri):
+            self._finished_runs = {
+                key for key, run in store.trial_runs().items() if run.info.status == names.FINISHED
+            }
         self._writer = TrackingWriter(store)
         self._parent = SweepRun(store, job.name, job.plan_hash, job.folder)
         self._tags = {**job.tags, **source_state().tags(), names.SWEEP: job.name}
@@ -195,19 +200,32 @@ class _Driver:
     def run(self) -> SweepOutcome:
         status = names.KILLED
         try:
-            self._parent.open(self._tags)
-            self._parent.log_files(self._job.files)
+            with reachable(self._job.tracking_uri):
+                self._parent.open(self._tags)
+                self._parent.log_files(self._job.files)
             with self._writer:
                 self._run_and_put_away()
             self._clean(self._keeper.sweep_ended)
             status = names.FAILED if self._queue.count(FAILED) else names.FINISHED
-            status = names.KILLED if self._queue.stop_reason == INTERRUPTED else status
+            status = names.KILLED if self._was_cut_short() else status
             self._job.refresh_files()
-            self._parent.log_files(self._job.files)
+            self._tell_parent(lambda: self._parent.log_files(self._job.files))
         finally:
             self._interrupts.put_away()
-            self._parent.close(status)
+            self._tell_parent(lambda: self._parent.close(status))
         return self._result()
+
+    def _was_cut_short(self) -> bool:
+        reason = self._queue.stop_reason
+        return reason is not None and reason.startswith((INTERRUPTED, RAY_DIED))
+
+    def _tell_parent(self, action: Callable[[], None]) -> None:
+        """Tell the parent run how the sweep ended; a store that is down then is no reason to fail."""
+        try:
+            action()
+        except Exception as error:  # whatever the back end raises, as in the writer
+            self._untold_parent = (PARENT,)
+            self._progress.note(f"MLflow does not take the end of the sweep: {str(error).splitlines()[0]}")
 
     def _run_and_put_away(self) -> None:
         """Run trials; whatever happens, leave no claim and no MLflow run open."""
@@ -230,7 +248,7 @@ class _Driver:
 
     def _run_on_ray(self) -> None:
         job = self._job
-        with Connection(job.address) as connection:
+        with Connection(job.address) as connection, RayWatch(self._ray_died):
             self._interrupts.install()
             nodes = connection.capacity()
             check_request(job.request, nodes)
@@ -260,6 +278,11 @@ class _Driver:
             folder=job.folder,
             scheduler=job.scheduler() if job.scheduler else None,
         )
+
+    def _ray_died(self, name: str) -> None:
+        """End the sweep in good order when its own Ray is gone (called from a thread)."""
+        self._queue.stop(f"{RAY_DIED}: its process {name} is gone, killed or out of memory")
+        self._interrupts.end()
 
     def _ask_trials_to_stop(self) -> None:
         """On the first Ctrl-C: admit no more, and let running trials write their checkpoints."""
@@ -358,7 +381,7 @@ class _Driver:
             planned=queue.source.total,
             stop_reason=queue.stop_reason,
             run_id=self._parent.run_id,
-            unsent=tuple(self._writer.unsent),
+            unsent=(*self._writer.unsent, *self._untold_parent),
             failures=self._failures,
         )
 

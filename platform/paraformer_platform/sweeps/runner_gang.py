@@ -17,6 +17,7 @@ from paraformer_platform.clusters.preflight import Request
 from paraformer_platform.errors import ClusterError, WorkerLostError
 from paraformer_platform.sweeps.trial import SweepReporter, TrainFunction, TrialTask
 from paraformer_platform.training.reporter import Reporter
+from paraformer_platform.whole_file import write_whole
 
 Seconds = float
 JOURNAL_INTERVAL: Seconds = 0.5
@@ -148,8 +149,7 @@ def worker_loop(config: dict[str, Any]) -> None:
     metrics = config["train"](task, reporter)
     if reporter.rank == 0:
         path = task.folder / RESULT_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(metrics))
+        write_whole(path, json.dumps(metrics))
 
 
 def follow_journal(

@@ -104,10 +104,13 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Pass on that a trial began, or an epoch's metrics."""
         trial = self._trials[trial_id]
-        if CLAIMED in result:
-            self._listener.claimed(trial)
-        elif OUTCOME not in result:
-            self._listener.reported(trial.trial_key, result)
+        try:
+            if CLAIMED in result:
+                self._listener.claimed(trial)
+            elif OUTCOME not in result:
+                self._listener.reported(trial.trial_key, result)
+        except ParaformerError as fault:
+            self._give_up(fault)
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False

@@ -36,6 +36,7 @@ from paraformer_platform.sweeps.objective import Objective
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, PlannedVariant, Planner
 from paraformer_platform.sweeps.space import CATEGORICAL, INT_UNIFORM, LOG_UNIFORM_VALUES, Parameter, Space
 from paraformer_platform.sweeps.spec import SweepSpec
+from paraformer_platform.whole_file import append_line, write_whole
 
 COMPLETED = "completed"
 REPEATS_BEFORE_DRAWING = 5
@@ -247,9 +248,7 @@ class _Record:
         keys = [trial.trial_key for trial in proposal.trials]
         shown = str(value) if value is not None and math.isinf(value) else value  # JSON has no infinity
         entry = {"search": search, "proposal": number, "trial_keys": keys, "value": shown}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        append_line(self._path, json.dumps(entry))
 
 
 def _entries(path: Path | None) -> Iterator[dict[str, Any]]:
@@ -258,7 +257,7 @@ def _entries(path: Path | None) -> Iterator[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
     if whole != text:  # what follows would be written into the torn line
-        path.write_text(whole, encoding="utf-8")
+        write_whole(path, whole)
     yield from map(json.loads, whole.splitlines())
 
 

@@ -22,11 +22,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from paraformer_platform.errors import ClusterError, WorkerLostError
+from paraformer_platform.errors import ClaimLostError, ClusterError, WorkerLostError
 from paraformer_platform.sweeps.ledger import Busy, Claim, Ledger, StoredResult
 from paraformer_platform.sweeps.outcome import (
     BUSY,
     COMPLETED,
+    FAILED,
     STOPPED,
     WORKER_LOST,
     TrialOutcome,
@@ -111,6 +112,10 @@ class SweepReporter:
         if self._on_epoch is not None:
             self._on_epoch(metrics)
 
+    def stop(self) -> None:
+        """Stop at the next look."""
+        self._asked = True
+
     def should_stop(self) -> bool:
         """Look for a request to stop, not at every step: the storage may be far away."""
         if not self._asked and time.monotonic() >= self._look_again_at:
@@ -124,7 +129,10 @@ class SweepReporter:
 
 
 def run_trial(
-    task: TrialTask, train: TrainFunction, reporter: Reporter, on_claim: Callable[[], None] = lambda: None
+    task: TrialTask,
+    train: TrainFunction,
+    reporter: SweepReporter,
+    on_claim: Callable[[], None] = lambda: None,
 ) -> TrialOutcome:
     """Make one attempt at a trial; what the training raises is in the outcome.
 
@@ -148,26 +156,40 @@ def run_trial(
 
 
 def _attempt(
-    task: TrialTask, train: TrainFunction, reporter: Reporter, ledger: Ledger, claim: Claim
+    task: TrialTask, train: TrainFunction, reporter: SweepReporter, ledger: Ledger, claim: Claim
 ) -> TrialOutcome:
     begun, known = time.monotonic(), _preemptions(task)
     try:
-        with Heartbeat(ledger, claim), _quiet(task):
+        with Heartbeat(ledger, claim, on_lost=reporter.stop), _quiet(task):
             metrics = train(task, reporter)
     except Exception as error:  # a trial that fails is a result of the sweep
         outcome = failure(task.trial_key, error, claim.attempt, time.monotonic() - begun)
         if isinstance(error, WorkerLostError):
-            ledger.give_back(claim, outcome.seconds)
-            return replace(outcome, error_kind=WORKER_LOST)
+            outcome = replace(outcome, error_kind=WORKER_LOST)
+    else:
+        state = STOPPED if metrics is None else COMPLETED
+        seconds = time.monotonic() - begun
+        outcome = TrialOutcome(task.trial_key, state, metrics or {}, attempt=claim.attempt, seconds=seconds)
+    try:
+        _tell(ledger, claim, outcome, preemptions=_preemptions(task) - known)
+    except ClaimLostError:  # another process has the trial since; what comes of it there is awaited
+        return TrialOutcome(task.trial_key, BUSY)
+    return outcome
+
+
+def _tell(ledger: Ledger, claim: Claim, outcome: TrialOutcome, preemptions: int) -> None:
+    """Enter how an attempt ended."""
+    if outcome.error_kind == WORKER_LOST:
+        ledger.give_back(claim, outcome.seconds)
+        return
+    if outcome.state == FAILED:
         ledger.fail(claim, outcome.error or "", outcome.trace or "", outcome.seconds)
-        return outcome
-    ledger.add_preemptions(claim, _preemptions(task) - known)
-    seconds = time.monotonic() - begun
-    if metrics is None:
-        ledger.stop(claim, seconds)
-        return TrialOutcome(task.trial_key, STOPPED, attempt=claim.attempt, seconds=seconds)
-    ledger.complete(claim, dict(metrics), seconds)
-    return TrialOutcome(task.trial_key, COMPLETED, metrics, attempt=claim.attempt, seconds=seconds)
+        return
+    ledger.add_preemptions(claim, preemptions)
+    if outcome.state == STOPPED:
+        ledger.stop(claim, outcome.seconds)
+    else:
+        ledger.complete(claim, dict(outcome.metrics), outcome.seconds)
 
 
 def _preemptions(task: TrialTask) -> int:
@@ -176,11 +198,22 @@ def _preemptions(task: TrialTask) -> int:
 
 
 class Heartbeat:
-    """Renews a claim from a thread while the training runs."""
+    """Renews a claim from a thread while the training runs, and tells when it is lost.
 
-    def __init__(self, ledger: Ledger, claim: Claim, interval: Seconds = HEARTBEAT) -> None:
+    A process that was held up for longer than its lease, as on a machine that slept, finds its trial with
+    another one; it has to leave it alone then.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        claim: Claim,
+        interval: Seconds = HEARTBEAT,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self._ledger = ledger
         self._claim = claim
+        self._on_lost = on_lost
         self._interval = interval
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -199,6 +232,9 @@ class Heartbeat:
         while not self._over.wait(self._interval):
             try:
                 self._ledger.heartbeat(self._claim, LEASE)
+            except ClaimLostError:
+                self._on_lost()
+                return
             except Exception:
                 logging.getLogger(__name__).warning(
                     "heartbeat of %s failed", self._claim.trial_key, exc_info=True

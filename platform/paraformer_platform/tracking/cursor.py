@@ -11,9 +11,10 @@ that no longer happened, and the run has to be rebuilt.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from paraformer_platform.whole_file import write_whole
 
 CURSOR_FILE = "mlflow.json"
 
@@ -40,9 +41,7 @@ class Cursor:
 
     def save(self, folder: Path) -> None:
         """Write the cursor beside the journal, whole or not at all."""
-        temporary = folder / f".{CURSOR_FILE}.{os.getpid()}"
-        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        temporary.replace(folder / CURSOR_FILE)
+        write_whole(folder / CURSOR_FILE, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def prefix_hash(journal: bytes, length: int) -> str | None:

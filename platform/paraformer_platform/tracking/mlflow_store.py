@@ -9,6 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,19 +60,15 @@ class RunStore:
         self.experiment_id = self._find_or_create_experiment()
 
     def _find_or_create_experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        try:
+        with reachable(self.uri):
             found = self.client.get_experiment_by_name(self.experiment)
             if found is None:
                 return str(
                     self.client.create_experiment(self.experiment, artifact_location=_artifact_root(self.uri))
                 )
-        except (MlflowException, OSError) as error:
-            raise TrackingError(_unreachable(self.uri, error)) from error
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
 
     def find(self, tags: Mapping[str, str]) -> "list[Run]":
         """Return the runs that carry all these tags, the oldest first."""
@@ -175,6 +172,21 @@ class RunStore:
     def delete(self, run_id: str) -> None:
         """Delete a run."""
         self.client.delete_run(run_id)
+
+
+@contextmanager
+def reachable(uri: str) -> Iterator[None]:
+    """Within it a store that does not answer is told of as such.
+
+    Raises:
+        TrackingError: the store failed; names the address and the remedy.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise TrackingError(_unreachable(uri, error)) from error
 
 
 def _open_client(uri: str) -> "MlflowClient":

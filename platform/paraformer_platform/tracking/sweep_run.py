@@ -7,6 +7,7 @@ from pathlib import Path
 
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import RunStore
+from paraformer_platform.whole_file import write_whole
 
 PARENT_FILE = "mlflow_parent.json"
 ARTIFACT_FOLDER = "sweep"
@@ -29,7 +30,7 @@ class SweepRun:
         self._store.reopen(self.run_id)
         self._store.set_tags(self.run_id, {**tags, **identity})
         note = {"uri": self._store.uri, "run_id": self.run_id}
-        (self._folder / PARENT_FILE).write_text(json.dumps(note) + "\n")
+        write_whole(self._folder / PARENT_FILE, json.dumps(note) + "\n")
         return self.run_id
 
     def _create(self, identity: Mapping[str, str], tags: Mapping[str, str]) -> str:

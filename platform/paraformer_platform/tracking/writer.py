@@ -51,6 +51,7 @@ class TrackingWriter:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._give_up_at: Seconds | None = None
+        self._due: Seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="mlflow-writer", daemon=True)
         self.last_error: str | None = None
 
@@ -92,14 +93,21 @@ class TrackingWriter:
             return list(self._open)
 
     def _run(self) -> None:
-        due: Seconds = 0.0
         while not self._is_over():
-            self._wake.wait(max(0.0, due - time.monotonic()))
+            self._wake.wait(max(0.0, self._due - time.monotonic()))
             self._wake.clear()
-            if time.monotonic() >= due:
-                due = time.monotonic() + self._interval
-                self._each(self._update)
-            self._each(self._close)
+            self.look(time.monotonic())
+
+    def look(self, now: Seconds) -> None:
+        """Send what has come, if it is time for that, and close runs that ended; the thread does little else.
+
+        Args:
+            now: Time on any clock that never goes back.
+        """
+        if now >= self._due:
+            self._due = now + self._interval
+            self._each(self._update)
+        self._each(self._close)
 
     def _is_over(self) -> bool:
         """Tell whether the last word is sent, or the patience for a store that does not answer is used up."""

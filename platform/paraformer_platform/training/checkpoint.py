@@ -4,7 +4,6 @@ A checkpoint stands alone: it holds the configuration, the tokenizer and the fea
 weights. It is read without unpickling code (``weights_only``), so a stranger's file can do no harm.
 """
 
-import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from paraformer.model import Paraformer
 from paraformer_platform.config.conversion import config_from_dict, config_to_dict
 from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.training.frontend import Frontend
+from paraformer_platform.whole_file import whole_file
 
 Weights = dict[str, Tensor]
 FORMAT = 1
@@ -46,13 +46,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "weights": checkpoint.weights,
         "training": checkpoint.training,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as file:
         torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from paraformer_platform.whole_file import append_line, storing
+
 Event = dict[str, Any]
 
 STARTED, RESUMED, COMPLETED, FAILED, STOPPED = "started", "resumed", "completed", "failed", "stopped"
@@ -78,11 +80,7 @@ class Journal:
         self._truncate(kept, len(content))
 
     def _append(self, event: Event) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.write(json.dumps(event, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, json.dumps(event, ensure_ascii=False))
 
     def _drop_torn_line(self) -> None:
         if self.path.exists():
@@ -92,7 +90,7 @@ class Journal:
     def _truncate(self, kept: int, size: int) -> None:
         if kept == size:
             return
-        with self.path.open("rb+") as file:
+        with storing(self.path), self.path.open("rb+") as file:
             file.truncate(kept)
             os.fsync(file.fileno())
 

@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from paraformer_platform.training.checkpoint import (
 from paraformer_platform.training.cost import PeakMemory, count_parameters, flops_per_second_of_speech
 from paraformer_platform.training.evaluation import Evaluator, scores
 from paraformer_platform.training.fitting import Fitting
+from paraformer_platform.training.folder_lock import only_writer
 from paraformer_platform.training.gang import device_of_rank, gathered, wait_for_all
 from paraformer_platform.training.journal import Journal
 from paraformer_platform.training.log import epoch_line, log_file, logger
@@ -46,7 +48,8 @@ from paraformer_platform.training.reporter import Reporter
 from paraformer_platform.training.results import result_rows, totals, write_rows
 from paraformer_platform.training.shelf import DEFAULT_RETENTION, Retention, Shelf
 from paraformer_platform.training.stopwatch import Stopwatch
-from paraformer_platform.training.trial_folder import TrialFolder, write_text
+from paraformer_platform.training.trial_folder import TrialFolder
+from paraformer_platform.whole_file import write_whole
 
 StepListener = Callable[[int, int], None]
 """Is told how many optimiser steps are done, and of how many."""
@@ -100,13 +103,16 @@ def train(
     place = TrialFolder(Path(folder))
     preparation = preparation or prepare(config)
     key = preparation.identity.trial_key
-    held, stored = place.held_identity(), place.stored_metrics()
-    if stored is not None and held is not None and held.trial_key == key:
-        return TrialResult(key, events.COMPLETED, stored, place.path)
-    if reporter.rank == 0:
-        place.claim(preparation.identity, config)
-    with log_file(place.log if reporter.rank == 0 else None):
-        return _Training(config, place, reporter, preparation, on_step, retention).run()
+    writes = reporter.rank == 0
+    with only_writer(place.path) if writes else nullcontext():
+        if writes:
+            place.claim(preparation.identity, config)
+        # Whoever wrote here before is gone now, and all ranks find the same.
+        wait_for_all(reporter.world_size)
+        if (stored := place.stored_metrics()) is not None:
+            return TrialResult(key, events.COMPLETED, stored, place.path)
+        with log_file(place.log if writes else None):
+            return _Training(config, place, reporter, preparation, on_step, retention).run()
 
 
 class _Training:
@@ -178,7 +184,7 @@ class _Training:
             return
         if self._journal is not None:
             self._journal.cut_back(0)
-            write_text(self._place.environment, json.dumps(describe_environment(), indent=1) + "\n")
+            write_whole(self._place.environment, json.dumps(describe_environment(), indent=1) + "\n")
         self._note(events.STARTED, workers=self._world_size)
         if self._journal is not None:
             self._journal.params(flat_params(self._config))

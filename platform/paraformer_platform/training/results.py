@@ -10,7 +10,7 @@ from paraformer.manifest import Utterance
 from paraformer_platform.training.custom_metrics import CustomMetric, metric_columns
 from paraformer_platform.training.evaluation import Decoded, scores
 from paraformer_platform.training.scoring import EditCounts, count_characters, count_words
-from paraformer_platform.training.trial_folder import write_text
+from paraformer_platform.whole_file import write_whole
 
 GROUP_PREFIX = "group_"
 """Begins the columns that the manifest has beyond its own, such as group_gender."""
@@ -82,7 +82,7 @@ def write_rows(path: Path, rows: list[ResultRow]) -> None:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    write_text(path, text.getvalue())
+    write_whole(path, text.getvalue())
 
 
 def totals(

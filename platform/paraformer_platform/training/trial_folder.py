@@ -13,7 +13,6 @@
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from omegaconf import OmegaConf
 from paraformer.errors import ConfigError
 from paraformer_platform.config.conversion import config_to_dict
 from paraformer_platform.config.schema import ExperimentConfig
+from paraformer_platform.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class TrialFolder:
             raise ConfigError(_other_training(self.path, held, identity))
         self.path.mkdir(parents=True, exist_ok=True)
         if held is None:
-            write_text(self.identity, json.dumps(vars(identity), indent=1) + "\n")
-        write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(config_to_dict(config))))
+            write_whole(self.identity, json.dumps(vars(identity), indent=1) + "\n")
+        write_whole(self.config, OmegaConf.to_yaml(OmegaConf.create(config_to_dict(config))))
 
     def held_identity(self) -> Identity | None:
         """Which training the folder holds, if any."""
@@ -124,18 +124,7 @@ class TrialFolder:
     def complete(self, trial_key: str, metrics: Mapping[str, float]) -> None:
         """Write the final metrics, which makes the trial completed."""
         summary = {"trial_key": trial_key, "metrics": dict(metrics)}
-        write_text(self.summary, json.dumps(summary, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file at once or not at all, and have it on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+        write_whole(self.summary, json.dumps(summary, indent=1) + "\n")
 
 
 def _other_training(path: Path, held: Identity, asked: Identity) -> str:

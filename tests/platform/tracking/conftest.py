@@ -52,6 +52,11 @@ def journal(tmp_path: Path) -> JournalFile:
 
 
 @pytest.fixture
+def make_journal() -> Callable[[Path], JournalFile]:
+    return lambda folder: JournalFile(folder / "journal.jsonl")
+
+
+@pytest.fixture
 def record(journal: JournalFile) -> TrialRecord:
     return TrialRecord(
         trial_key="0123456789abcdef",

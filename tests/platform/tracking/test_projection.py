@@ -154,3 +154,20 @@ def test_repair_tells_a_run_that_is_right_from_one_that_misses_points_and_one_th
     )
     assert TrialProjection(store, record).repair() == "completed"
     assert points(only_run(store).info.run_id, "train/loss") == [(10, 0.1), (20, 0.05)]
+
+
+def test_a_clock_that_jumps_back_doubles_and_loses_nothing(store, record, journal, points):
+    """The journal was cut back, and what was computed again is stamped an hour before what was cut off."""
+    journal.append([10, 20, 30])
+    projection = TrialProjection(store, record)
+    projection.update()
+    journal.cut_back(2)
+    journal.append([30, 40], time_offset_ms=-3_600_000)
+    projection.close("completed", attempt=2)
+    (record.folder / CURSOR_FILE).unlink()
+    TrialProjection(store, record).close("completed", attempt=2)
+    run = only_run(store)
+    assert [step for step, _ in points(run.info.run_id, "train/loss")] == [10, 20, 30, 40]
+    assert run.data.metrics["train/loss"] == 1 / 40  # the latest by step, not by the clock
+    assert run.info.end_time >= run.info.start_time
+    assert TrialProjection(store, record).repair() == "unchanged"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paraformer_platform.config.schema import ExperimentConfig
-from paraformer_platform.errors import SweepError
+from paraformer_platform.errors import StorageError, SweepError
 from paraformer_platform.sweeps.lock import check_resume, lock_of, plan_hash, read_lock, write_lock
 from paraformer_platform.sweeps.plan import Plan, Planner, make_plan
 from paraformer_platform.sweeps.search import SearchTrials
@@ -135,5 +135,5 @@ def test_a_damaged_lock_is_named(path: Path, text: str) -> None:
 
 def test_a_storage_that_cannot_be_written_is_named(plan_of: PlanOf, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SweepError, match=r"cannot be written: .*check the storage"):
+    with pytest.raises(StorageError, match=r"cannot be written: .*look after the storage"):
         write_lock(tmp_path / "file" / "sweep.lock.json", lock_of(plan_of(TWO)))

@@ -1,0 +1,60 @@
+"""An attack with its verdict: every sweep is compared with one that nobody touched."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from attack import Attack
+from besieged import SETTINGS, Besieged, Setting
+from laws import Findings, broken_laws, findings, strays
+
+AGENTS_LIVE_ON = 100.0
+"""Ray's two agents try for a minute to tell a killed head about it; nothing else outlives a sweep."""
+
+
+class Judge:
+    """Runs undisturbed sweeps, each kind once, and compares others with them.
+
+    Args:
+        folder: Where sweeps are made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._undisturbed: dict[Setting, Findings] = {}
+        self._ended: list[Besieged] = []
+        self._lock = threading.Lock()  # reports are drawn by one thread at a time
+
+    def broken(self, attack: Attack) -> Iterator[tuple[Besieged, list[str]]]:
+        """Carry an attack out; yields every sweep with the laws that it broke."""
+        with self._lock:
+            undisturbed = self._findings_of(SETTINGS[attack.kind])
+        for sweep in attack.sweeps():
+            self._ended.append(sweep)
+            with self._lock:
+                broken = broken_laws(sweep, undisturbed)
+            yield sweep, broken
+
+    def strays(self) -> list[str]:
+        """Return the processes that outlived the attacked sweeps."""
+        deadline = time.monotonic() + AGENTS_LIVE_ON
+        while found := [stray for sweep in self._ended for stray in strays(sweep)]:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(1)
+        return found
+
+    def _findings_of(self, setting: Setting) -> Findings:
+        """Findings of an undisturbed sweep; where MLflow is makes no difference to them."""
+        alike = replace(setting, served=False)
+        if alike not in self._undisturbed:
+            sweep = Besieged(self._folder / f"undisturbed-{len(self._undisturbed)}", alike)
+            sweep.launch()
+            code = sweep.launcher.wait()
+            assert code == 0, sweep.output(1).read_text()
+            self._undisturbed[alike] = findings(sweep)
+            assert broken_laws(sweep, self._undisturbed[alike]) == []
+            assert sweep.step_count() == alike.steps
+        return self._undisturbed[alike]
