@@ -4,13 +4,14 @@
 # make test-slow  the tests that take minutes each
 # make docs   the documentation as a site in site/, any warning is an error
 # make bench  measured ratios, written to benchmarks/results/
+# make bench-accuracy  the race against FunASR on recorded speech: about an hour of one core
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow check docs bench clean
+.PHONY: setup demo test test-slow check docs bench bench-accuracy clean
 
 setup: $(STAMP)
 
@@ -48,6 +49,10 @@ bench: setup
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/gpu_training.py
+
+# The corpus first: paraformer data prepare audio_cmn <its folder> data/audio_cmn --text pinyin
+bench-accuracy: setup
+	$(BIN)/python benchmarks/accuracy.py experiments/audio_cmn.yaml
 
 clean:
 	rm -rf site .mypy_cache .ruff_cache .pytest_cache .hypothesis
