@@ -9,7 +9,6 @@ import sys
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from paraformer.errors import ParaformerError
 from paraformer_platform.cli import (
@@ -33,13 +32,14 @@ from paraformer_platform.cli import (
     transcribe,
     ui,
 )
+from paraformer_platform.cli.verb import Verb, VerbGroup
 
 USER_FAULT = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
 
-class Verbs(TyperGroup):
+class Verbs(VerbGroup):
     """The verbs, and what becomes of errors they leave to the command line."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
@@ -75,41 +75,69 @@ def main(
         raise typer.Exit
 
 
-def _verb(function: object, name: str, example: str) -> None:
-    app.command(name, epilog=f"Example: {example}")(function)  # type: ignore[type-var]
+TRAIN, SWEEP, LOOK, DATA, CLUSTER = (
+    "Train and use a model",
+    "Sweeps",
+    "Look inside",
+    "Experiments and data",
+    "Clusters",
+)
 
 
-_verb(train.train, "train", "paraformer train --config experiments/paraformer_base.yaml --run-name first")
-_verb(evaluate.evaluate, "evaluate", "paraformer evaluate --checkpoint runs/first/checkpoints/best.pt")
+def _verb(function: object, name: str, panel: str, example: str) -> None:
+    app.command(name, cls=Verb, epilog=f"Example: {example}", rich_help_panel=panel)(function)  # type: ignore[type-var]
+
+
+def _group(group: typer.Typer, name: str, panel: str) -> None:
+    for command in group.registered_commands:
+        command.cls = Verb
+    app.add_typer(group, name=name, cls=VerbGroup, rich_help_panel=panel)
+
+
+_verb(
+    train.train,
+    "train",
+    TRAIN,
+    "paraformer train --config experiments/paraformer_small.yaml --run-name first",
+)
+_verb(evaluate.evaluate, "evaluate", TRAIN, "paraformer evaluate --checkpoint runs/first/checkpoints/best.pt")
 _verb(
     transcribe.transcribe,
     "transcribe",
-    "paraformer transcribe --checkpoint runs/first/checkpoints/best.pt a.wav b.flac",
+    TRAIN,
+    "paraformer transcribe --checkpoint runs/first/checkpoints/best.pt a.wav recordings/ --format srt",
 )
 _verb(
     demo_page.demo_page,
     "demo-page",
+    TRAIN,
     "paraformer demo-page --checkpoint runs/first/checkpoints/best.pt",
 )
-_verb(sweep.sweep, "sweep", "paraformer sweep experiments/sweeps/demo.yaml --dry-run")
-_verb(status.status, "status", "paraformer status demo")
-_verb(stop.stop, "stop", "paraformer stop demo")
-_verb(resume.resume, "resume", "paraformer resume demo")
-_verb(rerun.rerun, "rerun", "paraformer rerun 0123456789abcdef0123456789abcdef")
-_verb(sync.sync, "sync", "paraformer sync demo")
-_verb(ui.ui, "ui", "paraformer ui --port 5000")
-_verb(submit.submit, "submit", "paraformer submit experiments/sweeps/demo.yaml --address http://head:8265")
-_verb(report.report, "report", "paraformer report demo")
+_verb(sweep.sweep, "sweep", SWEEP, "paraformer sweep experiments/sweeps/demo.yaml --dry-run")
+_verb(status.status, "status", SWEEP, "paraformer status demo")
+_verb(stop.stop, "stop", SWEEP, "paraformer stop demo")
+_verb(resume.resume, "resume", SWEEP, "paraformer resume demo")
+_verb(report.report, "report", SWEEP, "paraformer report demo")
+_verb(rerun.rerun, "rerun", SWEEP, "paraformer rerun 0123456789abcdef0123456789abcdef")
+_verb(sync.sync, "sync", SWEEP, "paraformer sync demo")
+_verb(ui.ui, "ui", LOOK, "paraformer ui --port 5000")
+_group(plot.app, "plot", LOOK)
 _verb(
     profile.profile,
     "profile",
+    LOOK,
     "paraformer profile --config experiments/paraformer_small.yaml --output results/profile.json",
 )
-_verb(init.init, "init", "paraformer init my_experiment")
-_verb(doctor.doctor, "doctor", "paraformer doctor --address auto")
-app.add_typer(data.app, name="data")
-app.add_typer(config.app, name="config")
-app.add_typer(plot.app, name="plot")
+_verb(init.init, "init", DATA, "paraformer init my_experiment")
+_group(config.app, "config", DATA)
+_group(data.app, "data", DATA)
+_verb(
+    submit.submit,
+    "submit",
+    CLUSTER,
+    "paraformer submit experiments/sweeps/demo.yaml --address http://head:8265 --storage /shared/paraformer",
+)
+_verb(doctor.doctor, "doctor", CLUSTER, "paraformer doctor --address auto")
 
 
 def run() -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from paraformer_platform.cli.options import ConfigOverrideOption, JsonOption
+
 app = typer.Typer(no_args_is_help=True, help="Look at experiment files.")
 
 
@@ -20,10 +22,8 @@ def main() -> None:
 )
 def show(
     file: Annotated[Path, typer.Argument(help="Experiment file.")],
-    override: Annotated[
-        list[str] | None, typer.Option(help="Change one value; may be repeated.", metavar="KEY=VALUE")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    override: ConfigOverrideOption = None,
+    as_json: JsonOption = False,
     changed: Annotated[bool, typer.Option(help="Show only what is not a default.")] = False,
 ) -> None:
     """Print every value of the resolved experiment and where it comes from."""
@@ -46,7 +46,8 @@ def show(
 
     table = Table(box=None, header_style="dim")
     for head in ("key", "value", "from"):
-        table.add_column(head, overflow="fold")
+        # A key is there to be copied: in a narrow window the value gives way.
+        table.add_column(head, overflow="fold", no_wrap=head != "value")
     for key, value, source in rows:
         table.add_row(key, json.dumps(value, ensure_ascii=False), source)
     Console().print(table)

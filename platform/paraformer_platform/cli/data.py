@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from paraformer_platform.cli.options import JsonOption, QuietOption
+from paraformer_platform.cli.progress import progress_bar, working
 
 if TYPE_CHECKING:
     from paraformer.manifest import Utterance
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, prepare and check corpora.")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 SPLITS = ("train", "dev", "test")
 
 
@@ -32,7 +31,7 @@ def synth(
     from paraformer_platform.config.recipe import load_recipe
 
     made_of = load_recipe(recipe)
-    with _progress("speaking", quiet) as advance:
+    with progress_bar("speaking", "utterances", quiet) as advance:
         synthesise(made_of, folder, advance)
     _print_splits({name: folder / f"{name}.tsv" for name in made_of.splits}, as_json)
 
@@ -64,11 +63,13 @@ def prepare(
         typer.Option(help="fsdd: recordings (the authors' parts) or speakers.", metavar="DIVISION"),
     ] = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Turn a recorded corpus into manifests; the audio stays where it is."""
     from paraformer import corpora
 
-    manifests = corpora.prepare(corpus, source, out, join=_read_join(join), text=text, split=split)
+    with working(f"reading {source}", quiet):
+        manifests = corpora.prepare(corpus, source, out, join=_read_join(join), text=text, split=split)
     _print_splits(manifests, as_json)
 
 
@@ -100,7 +101,7 @@ def check(
         splits = {path.stem: read_utterances(path, reader) for path in manifests}
     texts = [utterance.text for utterance in next(iter(splits.values()))]
     limits = quality.Limits(max_seconds, frame_ms / 1000)
-    with _progress("listening", quiet) as advance:
+    with progress_bar("listening", "recordings", quiet) as advance:
         findings = quality.check(splits, make_tokenizer(tokenizer, texts, vocab_size), limits, advance)
     _print_findings(findings, splits, as_json)
     if any(finding.is_error for finding in findings):
@@ -132,20 +133,6 @@ def _manifests(named: list[Path]) -> list[Path]:
             )
         found += inside if path.is_dir() else [path]
     return found
-
-
-@contextmanager
-def _progress(doing: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, with rate and time left; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TextColumn("utterances"))
-    hidden = quiet or not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden) as bar:
-        task = bar.add_task(doing, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_splits(manifests: dict[str, Path], as_json: bool) -> None:

@@ -1,23 +1,22 @@
 """`paraformer demo-page`: a local web page to speak to a model."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from paraformer_platform.cli.options import CheckpointOption, StrategyOption
 
 DEFAULT_PORT = 8765
 
 
 def demo_page(
-    checkpoint: Annotated[Path, typer.Option(help="Such as runs/NAME/checkpoints/best.pt.")],
+    checkpoint: CheckpointOption,
     port: Annotated[
         int, typer.Option(help="Port on this machine; 0 takes any that is free.", min=0, max=65535)
     ] = DEFAULT_PORT,
-    strategy: Annotated[
-        str | None, typer.Option(help="How to decode; else as in the training.", metavar="NAME")
-    ] = None,
+    strategy: StrategyOption = None,
     max_seconds: Annotated[float, typer.Option(help="Longest recording.", min=1.0)] = 30.0,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve a page that records or takes audio, and shows how a model understands it.
 

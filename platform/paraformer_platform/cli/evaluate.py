@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
+from paraformer_platform.cli.options import CheckpointOption, JsonOption, QuietOption, StrategyOption
+from paraformer_platform.cli.progress import progress_bar
+
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option(help="Such as runs/NAME/checkpoints/best.pt.")],
+    checkpoint: CheckpointOption,
     manifest: Annotated[
         Path | None, typer.Option(help="What to decode; else the test set of the model's experiment.")
     ] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="How to decode; else as in the experiment.", metavar="NAME")
-    ] = None,
+    strategy: StrategyOption = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(help="A metric of your own; may be repeated.", metavar="MODULE:FUNCTION"),
@@ -22,13 +23,15 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="CSV to write, one row for each utterance.", metavar="FILE")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Decode recordings and print word and character error rates."""
     from paraformer_platform.training.assessment import assess
     from paraformer_platform.training.custom_metrics import own_names
 
-    metrics = assess(checkpoint, manifest, strategy, output, metric)
+    with progress_bar("decoding", "utterances", quiet) as advance:
+        metrics = assess(checkpoint, manifest, strategy, output, metric, advance)
     if as_json:
         typer.echo(json.dumps(metrics, indent=1))
         return

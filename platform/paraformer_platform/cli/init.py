@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 
-def init(folder: Annotated[Path, typer.Argument(help="The new folder.", metavar="DIR")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="The new folder.", metavar="DIR")],
+) -> None:
     """Make a folder with a commented experiment file, a sweep, and manifests to fill in."""
     from paraformer_platform.scaffold.experiment_folder import make_experiment_folder
 

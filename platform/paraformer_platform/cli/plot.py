@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paraformer_platform.cli.options import CheckpointOption, JsonOption
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -14,9 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Draw what a trained model does with a recording.")
 
-CheckpointOption = Annotated[Path, typer.Option(help="Such as runs/NAME/checkpoints/best.pt.")]
 AudioArgument = Annotated[Path, typer.Argument(help="Audio file.", metavar="AUDIO")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 
 
 @app.command(

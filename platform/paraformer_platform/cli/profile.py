@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from paraformer_platform.cli.options import ConfigOverrideOption, JsonOption, QuietOption
+from paraformer_platform.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from paraformer_platform.inspection.profile import Profile
@@ -15,16 +17,14 @@ if TYPE_CHECKING:
 
 def profile(
     config: Annotated[Path, typer.Option(help="Experiment file.")],
-    override: Annotated[
-        list[str] | None, typer.Option(help="Change one value; may be repeated.", metavar="KEY=VALUE")
-    ] = None,
+    override: ConfigOverrideOption = None,
     output: Annotated[
         Path | None,
         typer.Option(help="JSON to write; the Chrome trace NAME.trace.json goes beside it.", metavar="FILE"),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Timed steps; medians are reported.", min=1)] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure time, memory and operations of a training step by module, on random features.
 
@@ -36,7 +36,7 @@ def profile(
 
     loaded = load_experiment(config, override or ())
     trace = output.with_suffix(".trace.json") if output else None
-    with _progress(quiet) as advance:
+    with progress_bar("measuring", "steps", quiet) as advance:
         measured = profile_training(loaded.config, trace, repeats, advance)
     text = json.dumps(measured.to_dict(), indent=1)
     if output is not None:
@@ -48,20 +48,6 @@ def profile(
     _print(measured)
     if output is not None:
         typer.echo(f"written: {output}, {trace}")
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TextColumn("steps"))
-    hidden = quiet or not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden, transient=True) as bar:
-        task = bar.add_task("measuring", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print(measured: "Profile") -> None:

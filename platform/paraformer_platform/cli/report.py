@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from paraformer_platform.cli.options import JsonOption, QuietOption
+from paraformer_platform.cli.progress import working
+
 if TYPE_CHECKING:
     from paraformer_analysis.report import Report
 
@@ -37,7 +40,8 @@ def report(
         typer.Option(help="Also write README.md, pictures and CSV files into a folder of a repository."),
     ] = None,
     log: Annotated[bool, typer.Option(help="Also log the report to the sweep's MLflow run.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write the ablation table of a sweep: page, Markdown, LaTeX, numbers and figures."""
     if (sweep is None) == (compare is None):
@@ -46,7 +50,8 @@ def report(
 
     folder = out or REPORTS / (sweep or "compare")
     try:
-        made = _make(sweep, compare, _store(tracking_uri), folder, log, publish)
+        with working("reading the runs, drawing the report", quiet):
+            made = _make(sweep, compare, _store(tracking_uri), folder, log, publish)
     except AnalysisError as error:
         _refuse(str(error))
     _print(made, folder, as_json)

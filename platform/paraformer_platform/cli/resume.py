@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from paraformer_platform.cli.options import JsonOption, QuietOption
 from paraformer_platform.cli.status import NameArgument, StorageOption
 from paraformer_platform.cli.sweep import AddressOption, ConcurrentOption, TrackingOption, sweep
 
@@ -12,6 +13,8 @@ def resume(
     address: AddressOption = None,
     tracking_uri: TrackingOption = None,
     max_concurrent: ConcurrentOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Go on with a sweep that was begun: the same as running its command again."""
     from paraformer_platform.sweeps.launch import sweep_source
@@ -23,4 +26,6 @@ def resume(
         override=overrides,
         tracking_uri=tracking_uri,
         max_concurrent=max_concurrent,
+        as_json=as_json,
+        quiet=quiet,
     )

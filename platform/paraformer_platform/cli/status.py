@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from paraformer_platform.cli.options import JsonOption
+
 if TYPE_CHECKING:
     from paraformer_platform.sweeps.ledger import Record
 
@@ -14,7 +16,6 @@ NameArgument = Annotated[str, typer.Argument(help="Name of the sweep.")]
 StorageOption = Annotated[
     Path, typer.Option(help="Folder of trials, sweeps and the ledger.", envvar="PARAFORMER_STORAGE")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def status(name: NameArgument, storage: StorageOption = Path("runs"), as_json: JsonOption = False) -> None:

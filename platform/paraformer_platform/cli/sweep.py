@@ -1,11 +1,15 @@
 """`paraformer sweep`: run a sweep file, or go on with it."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from paraformer_platform.cli.options import JsonOption, QuietOption
+from paraformer_platform.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from paraformer_platform.sweeps.launch import Launch, LaunchOptions
@@ -44,6 +48,8 @@ def sweep(
     extend: ExtendOption = False,
     tracking_uri: TrackingOption = None,
     max_concurrent: ConcurrentOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Run every trial of a sweep that is not done yet; the same command goes on after any interruption.
 
@@ -59,62 +65,58 @@ def sweep(
         extend=extend,
         command=shlex.join(["paraformer", *sys.argv[1:]]),
     )
-    launch = _open(file, options, with_sizes=dry_run)
+    launch = _open(file, options, with_sizes=dry_run, quiet=quiet)
     if dry_run:
-        print_plan(launch)
+        print_plan(launch, as_json)
         return
     launch.write_lock()
-    outcome = run(launch)
-    report_outcome(launch, outcome)
+    outcome = run(launch, quiet or as_json)
+    report_outcome(launch, outcome, as_json)
     raise typer.Exit(exit_code(outcome))
 
 
-def _open(file: Path, options: "LaunchOptions", with_sizes: bool) -> "Launch":
+def _open(file: Path, options: "LaunchOptions", *, with_sizes: bool, quiet: bool) -> "Launch":
     """Read everything; show the making of a synthetic corpus, which takes a minute the first time."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from paraformer_platform.sweeps.cost import count_parameters
     from paraformer_platform.sweeps.launch import Launch
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("making speech", total=None, visible=False)
-        return Launch(
-            file,
-            options,
-            lambda done, total: bar.update(task, completed=done, total=total, visible=True),
-            count_parameters if with_sizes else None,
-        )
+    with progress_bar("speaking", "utterances", quiet) as advance:
+        return Launch(file, options, advance, count_parameters if with_sizes else None)
 
 
-def print_plan(launch: "Launch") -> None:
+def print_plan(launch: "Launch", as_json: bool = False) -> None:
     """Print every planned trial, with what the ledger knows of it, and keep the plan in the lock file."""
     from rich.console import Console
 
-    from paraformer_platform.sweeps.plan_table import plan_table
+    from paraformer_platform.sweeps.plan_table import plan_rows, plan_table
     from paraformer_platform.sweeps.sync import ledger_of
 
     launch.write_lock()
     known = ledger_of(launch.storage).records([trial.trial_key for trial in launch.plan.trials])
-    Console().print(plan_table(launch.plan, known))
+    if as_json:
+        typer.echo(json.dumps(plan_rows(launch.plan, known), indent=1))
+    else:
+        Console().print(plan_table(launch.plan, known))
 
 
-def run(launch: "Launch") -> "SweepOutcome":
-    """Run what is left of a sweep."""
+def run(launch: "Launch", quiet: bool = False) -> "SweepOutcome":
+    """Run what is left of a sweep, and show how far it is."""
     from rich.console import Console
 
     from paraformer_platform.sweeps.runner import run_sweep
     from paraformer_platform.sweeps.trial import train_configured
 
-    console = Console()
+    console = Console(quiet=quiet)
     console.print(f"{launch.spec.name}: {launch.plan.arithmetic}", highlight=False)
     return run_sweep(launch.job(), train_configured, console)
 
 
-def report_outcome(launch: "Launch", outcome: "SweepOutcome") -> None:
+def report_outcome(launch: "Launch", outcome: "SweepOutcome", as_json: bool = False) -> None:
     """Say what did not work out, and what to do next."""
     name = launch.spec.name
+    if as_json:
+        typer.echo(json.dumps(_outcome_in_numbers(name, outcome), indent=1))
+        return
     for label, error in outcome.failures.items():
         typer.echo(f"failed: {label}: {error}", err=True)
     if outcome.unsent:
@@ -129,6 +131,21 @@ def report_outcome(launch: "Launch", outcome: "SweepOutcome") -> None:
     if outcome.completed:
         typer.echo(f"Report: paraformer report {name}{tracking_option(launch)}")
         typer.echo(f"Look:   paraformer ui{tracking_option(launch)}")
+
+
+def _outcome_in_numbers(name: str, outcome: "SweepOutcome") -> dict[str, object]:
+    return {
+        "sweep": name,
+        "whole": outcome.whole,
+        "planned": outcome.planned,
+        "completed": outcome.completed,
+        "failed": outcome.failed,
+        "stopped": outcome.stopped,
+        "mlflow_run": outcome.run_id,
+        "failures": dict(outcome.failures),
+        "unsent": list(outcome.unsent),
+        "stop_reason": outcome.stop_reason,
+    }
 
 
 def tracking_option(launch: "Launch") -> str:

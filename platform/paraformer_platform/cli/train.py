@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paraformer_platform.cli.options import ConfigOverrideOption, QuietOption
+from paraformer_platform.cli.progress import rate_column
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import ProgressColumn, Task
 
     from paraformer_platform.training.loop import TrialResult
 
@@ -18,9 +20,7 @@ INTERRUPTED = 130
 
 def train(
     config: Annotated[Path, typer.Option(help="Experiment file.")],
-    override: Annotated[
-        list[str] | None, typer.Option(help="Change one value; may be repeated.", metavar="KEY=VALUE")
-    ] = None,
+    override: ConfigOverrideOption = None,
     run_name: Annotated[
         str | None, typer.Option(help="Name of the run and of its folder; else that of the file.")
     ] = None,
@@ -29,7 +29,7 @@ def train(
         typer.Option(help="MLflow store; else the experiment's, MLFLOW_TRACKING_URI, SQLite in its storage."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final metrics as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train one model; the same command goes on with a training that was interrupted.
 
@@ -58,7 +58,7 @@ class _Display:
     def __init__(self, console: "Console", epochs: int) -> None:
         from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), _rate_column())
+        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), rate_column())
         self._console, self._epochs = console, epochs
         self._bar = Progress(
             *columns,
@@ -97,18 +97,6 @@ class _Display:
         told = "  ".join(f"{name} {100 * share:6.2f} %" for name, share in shares.items())
         number, loss = metrics["epoch"], metrics["train/loss"]
         self._console.print(f"epoch {number:3.0f}/{self._epochs}  loss {loss:6.3f}  {told}", soft_wrap=True)
-
-
-def _rate_column() -> "ProgressColumn":
-    """Optimiser steps a second."""
-    from rich.progress import ProgressColumn
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: "Task") -> Text:
-            return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
-
-    return Rate()
 
 
 def _print(result: "TrialResult", as_json: bool) -> None:

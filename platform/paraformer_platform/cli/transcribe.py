@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paraformer_platform.cli.options import CheckpointOption, QuietOption, StrategyOption
+from paraformer_platform.cli.progress import progress_bar
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -31,7 +34,7 @@ class Form(StrEnum):
 
 
 def transcribe(
-    checkpoint: Annotated[Path, typer.Option(help="Such as runs/NAME/checkpoints/best.pt.")],
+    checkpoint: CheckpointOption,
     files: Annotated[
         list[Path] | None, typer.Argument(help="Audio files, folders of them, or - for standard input.")
     ] = None,
@@ -39,13 +42,12 @@ def transcribe(
         list[str] | None, typer.Option(help="Let eSpeak NG speak this text, and transcribe that.")
     ] = None,
     voice: Annotated[str, typer.Option(help="Voice of --text.")] = "en-us",
-    strategy: Annotated[
-        str | None, typer.Option(help="How to decode; else as in the training.", metavar="NAME")
-    ] = None,
+    strategy: StrategyOption = None,
     form: Annotated[
         Form, typer.Option("--format", help="text, json (token times and confidences), srt or vtt.")
     ] = Form.text,
     as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write down what is said.
 
@@ -60,10 +62,13 @@ def transcribe(
         raise typer.BadParameter("name audio files, or a text to speak with --text")
     recogniser = Recogniser.load(checkpoint, strategy)
     outcomes = []
-    for source in sources:
-        outcomes.append(_attempt(recogniser, source, voice))
-        if form is Form.text and not as_json:
-            _print_text(outcomes[-1], alone=len(sources) == 1)
+    at_once = form is Form.text and not as_json  # and then the lines themselves show how far it is
+    with progress_bar("transcribing", "recordings", quiet or (at_once and sys.stdout.isatty())) as advance:
+        for source in sources:
+            outcomes.append(_attempt(recogniser, source, voice))
+            if at_once:
+                _print_text(outcomes[-1], alone=len(sources) == 1)
+            advance(len(outcomes), len(sources))
     if as_json or form is Form.json:
         typer.echo(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
     elif form is not Form.text:

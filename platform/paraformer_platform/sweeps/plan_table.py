@@ -36,6 +36,22 @@ def plan_table(plan: Plan, records: Mapping[str, Record] | None = None) -> Group
     return Group(*parts)
 
 
+def plan_rows(plan: Plan, records: Mapping[str, Record]) -> list[dict[str, object]]:
+    """Return a row for every planned trial, for programs."""
+    variants = {variant.id: variant for variant in plan.variants}
+    return [
+        {
+            "variant": trial.variant,
+            "seed": trial.seed,
+            "trial_key": trial.trial_key,
+            "state": records[trial.trial_key].state if trial.trial_key in records else PLANNED,
+            "parameters": variants[trial.variant].parameters,
+            "changes": dict(variants[trial.variant].changes),
+        }
+        for trial in plan.trials
+    ]
+
+
 def trial_table(plan: Plan, records: Mapping[str, Record]) -> Table:
     """Return a row for every variant × seed."""
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -86,6 +102,6 @@ def _row(trial: PlannedTrial, variant: PlannedVariant, record: Record | None, is
 
 
 def _changes(variant: PlannedVariant) -> str:
-    lines = [f"{key} = {value}" for key, value in variant.changes.items()]
+    lines = [f"{key.removeprefix('model.')} = {value}" for key, value in variant.changes.items()]
     more = [f"and {len(lines) - CHANGES_SHOWN} more"] if len(lines) > CHANGES_SHOWN else []
     return "\n".join([*lines[:CHANGES_SHOWN], *more])

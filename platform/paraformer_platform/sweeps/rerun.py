@@ -3,7 +3,7 @@
 Nothing is written to MLflow or to the ledger; the trial's key has its one result already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,13 +65,21 @@ def _check_trial(run_id: str, tags: Mapping[str, str]) -> None:
         )
 
 
-def train_again(trial: KeptTrial, folder: Path) -> dict[str, float]:
-    """Train a kept trial in a folder of its own, and return its final metrics."""
+def train_again(
+    trial: KeptTrial, folder: Path, on_step: Callable[[int, int], None] | None = None
+) -> dict[str, float]:
+    """Train a kept trial in a folder of its own, and return its final metrics.
+
+    Args:
+        trial: What MLflow kept.
+        folder: Where to train; an interrupted training there is gone on with.
+        on_step: Told how many optimiser steps are done, and of how many.
+    """
     from paraformer_platform.training.loop import train
     from paraformer_platform.training.reporter import LocalReporter
 
     config = replace(trial.config, resources=replace(trial.config.resources, workers=1))
-    return dict(train(config, folder, LocalReporter()).metrics)
+    return dict(train(config, folder, LocalReporter(), on_step=on_step).metrics)
 
 
 def differences(trial: KeptTrial, again: Mapping[str, float]) -> dict[str, tuple[float, float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from paraformer.dataset import check_vocabulary
 from paraformer_platform.training.checkpoint import build_frontend, build_model, load_checkpoint
 from paraformer_platform.training.custom_metrics import find_metrics
-from paraformer_platform.training.evaluation import Evaluator
+from paraformer_platform.training.evaluation import Evaluator, Progress
 from paraformer_platform.training.gang import device_of_rank
 from paraformer_platform.training.results import result_rows, totals, write_rows
 from paraformer_platform.training.utterances import read_utterances
@@ -19,6 +19,7 @@ def assess(
     strategy: str | None = None,
     output: Path | None = None,
     metrics: Sequence[str] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Decode a manifest with a checkpoint.
 
@@ -28,6 +29,7 @@ def assess(
         strategy: How to decode; by default as in the experiment.
         output: CSV to write, one row for each utterance.
         metrics: Import paths of further metrics; by default those of the experiment.
+        progress: Told how many recordings are decoded, and of how many.
 
     Returns:
         Metrics by the names test/wer and so on, cost/rtf, and the number of utterances.
@@ -47,7 +49,7 @@ def assess(
     check_vocabulary(utterances, frontend.tokenizer)
     evaluator = Evaluator(build_model(loaded).to(device), frontend, config, device)
     dataset = frontend.dataset(utterances)
-    decoded = evaluator.decode(dataset, oracle=True)
+    decoded = evaluator.decode(dataset, oracle=True, progress=progress)
     shift = frontend.extractor.config.frame_shift_seconds
     seconds = [frames * shift for frames in dataset.frames()]
     rows = result_rows(utterances, decoded, seconds, own)

@@ -1,8 +1,9 @@
 """Decoding a whole set for real, no length given away, and what it measures."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 
@@ -21,6 +22,8 @@ from paraformer_platform.training.precision import autocast
 from paraformer_platform.training.scoring import count_characters, count_words, error_rate
 
 Seconds = float
+Progress = Callable[[int, int], None]
+"""Is told how many are decoded, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,22 @@ class Evaluator:
     rank: int = 0
     world_size: int = 1
 
-    def decode(self, dataset: SpeechDataset, *, oracle: bool = False) -> list[Decoded]:
+    def decode(
+        self, dataset: SpeechDataset, *, oracle: bool = False, progress: Progress | None = None
+    ) -> list[Decoded]:
         """Decode recordings; results come in their order.
 
         Args:
             dataset: What to decode.
             oracle: Decode once more with the true lengths.
+            progress: Told after each batch how many recordings this process has decoded, and of how many.
         """
         references = {utterance.id: utterance.text for utterance in dataset.utterances}
-        mine = [
-            row
-            for batch in self._batches(dataset)
-            for row in self._decode_batch(batch, references, oracle=oracle)
-        ]
+        mine: list[Decoded] = []
+        for batch in self._batches(dataset):
+            mine += self._decode_batch(batch, references, oracle=oracle)
+            if progress is not None:
+                progress(len(mine), ceil(len(dataset) / self.world_size))
         found = {row.id: row for row in gathered(mine, self.world_size)}
         return [found[utterance.id] for utterance in dataset.utterances]
 

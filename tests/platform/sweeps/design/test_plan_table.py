@@ -28,7 +28,7 @@ seeds: [1, 2]
     text = printed(plan)
     assert "s: baseline + 1 change: 2 variants × 2 seeds = 4 trials" in text
     assert "Hypothesis: Depth matters." in text
-    assert "model.encoder.num_layers = 3" in text
+    assert "encoder.num_layers = 3" in text
     assert all(trial.trial_key in text for trial in plan.trials)
     assert "Cost: not known before a trial has ended" in text
 
