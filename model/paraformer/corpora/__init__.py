@@ -118,7 +118,7 @@ def prepare(
         raise DataError(f"there is no folder {folder}; name the one that holds {name}")
     splits = CORPORA[name].read(folder, **options)
     if join is not None:
-        splits = fsdd.join_digits(splits, out, *join)
+        splits = fsdd.join_digits(splits, out, *join, apart=options["split"] == "speakers")
     elif name == "an4":
         splits = an4.write_headerless(splits, out)
     return _write(splits, out)

@@ -2,7 +2,8 @@
 
 Its authors' test set are the recordings with index 0–4 of each speaker and digit; those with index 5–9 are
 dev here. All speakers are in all parts, so this tells nothing about strangers. The division by speakers does:
-yweweler is test, lucas dev, all others train, with all of their recordings.
+yweweler is test, lucas dev, all others train, with all of their recordings; and of joined strings, training
+is without those that dev or test have too, but for single digits, of which there are only ten.
 """
 
 import itertools
@@ -62,7 +63,7 @@ def read(folder: Path, split: str = "recordings") -> Splits:
     return splits
 
 
-def join_digits(splits: Splits, out: Path, least: int, most: int) -> Splits:
+def join_digits(splits: Splits, out: Path, least: int, most: int, *, apart: bool = False) -> Splits:
     """Join recordings of one speaker and part to digit strings, written to `out/audio` at 8 kHz.
 
     Every recording is used four times, each time in a string of its own.
@@ -72,13 +73,24 @@ def join_digits(splits: Splits, out: Path, least: int, most: int) -> Splits:
         out: Where the audio goes; the same input gives the same bytes.
         least: Least digits of a string.
         most: Most digits of a string.
+        apart: Leave out of train what dev or test says too, in two digits or more.
 
     Raises:
         ConfigError: if `least` and `most` are impossible.
     """
     if not 1 <= least <= most:
         raise ConfigError(f"join needs 1 ≤ least ≤ most digits, but is {least} … {most}")
-    return {part: list(_join_part(part, splits[part], out, least, most)) for part in splits}
+    joined = {part: list(_join_part(part, splits[part], out, least, most)) for part in splits}
+    return {**joined, "train": list(_without_common(joined))} if apart else joined
+
+
+def _without_common(splits: Splits) -> Iterator[Utterance]:
+    held_out = {utterance.text for part in splits if part != "train" for utterance in splits[part]}
+    for utterance in splits["train"]:
+        if " " in utterance.text and utterance.text in held_out:
+            utterance.path.unlink()
+        else:
+            yield utterance
 
 
 def _part(index: int) -> str:

@@ -42,9 +42,14 @@ def test_fsdd_is_split_by_index_as_its_authors_do(fsdd, tmp_path):
 
 
 def test_fsdd_by_speakers_has_strangers_in_dev_and_test(fsdd, tmp_path):
-    splits = read(prepare("fsdd", fsdd, tmp_path / "out", split="speakers", join=(1, 3)))
+    splits = read(prepare("fsdd", fsdd, tmp_path / "out", split="speakers", join=(5, 7)))
     speakers = {name: {u.speaker for u in splits[name]} for name in splits}
     assert speakers == {"train": {"jackson"}, "dev": {"lucas"}, "test": {"yweweler"}}
+    strings = {name: {u.text for u in splits[name] if " " in u.text} for name in splits}
+    assert strings["train"]
+    assert not strings["train"] & (strings["dev"] | strings["test"])
+    kept = {u.path.resolve() for u in splits["train"]}
+    assert {path.resolve() for path in (tmp_path / "out" / "audio" / "train").iterdir()} == kept
 
 
 def test_joined_digits_say_their_text_and_keep_to_speaker_and_split(fsdd, tmp_path):
