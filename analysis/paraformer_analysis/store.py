@@ -38,7 +38,11 @@ class TrackingStore:
 
     @cached_property
     def experiment_ids(self) -> list[str]:
-        """Ids of all experiments that are not deleted."""
+        """Ids of all experiments that are not deleted.
+
+        Raises:
+            AnalysisError: the store does not answer.
+        """
         try:
             return [str(experiment.experiment_id) for experiment in self.client.search_experiments()]
         except Exception as error:  # MLflow raises whatever its back end raises

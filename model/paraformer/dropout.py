@@ -18,7 +18,7 @@ class Dropout(nn.Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop values of a tensor of any shape."""
+        """Drop values of a tensor of any shape, `(…)`, and keep its shape."""
         if not self.training or self.p == 0 or input.device.type != "cpu":
             return super().forward(input)
         words = torch.empty((input.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)

@@ -114,7 +114,13 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
 
 
 def ctc_loss(frames: EncodedFrames, tokens: Tensor, token_lens: Tensor) -> Tensor:
-    """CTC loss per token; an utterance with too few frames for its transcript does not count."""
+    """CTC loss in nats per token, `()`; an utterance with too few frames for its transcript does not count.
+
+    Args:
+        frames: The encoder's, with CTC log-probabilities `(B, T', V)`.
+        tokens: Transcripts, `(B, U)`.
+        token_lens: Number of real tokens, `(B,)`.
+    """
     assert frames.ctc_log_probs is not None, "the CTC loss reads CTC log-probabilities"
     summed = F.ctc_loss(
         frames.ctc_log_probs.transpose(0, 1),  # (T', B, V)
@@ -129,7 +135,12 @@ def ctc_loss(frames: EncodedFrames, tokens: Tensor, token_lens: Tensor) -> Tenso
 
 
 def quantity_loss(token_count: Tensor | None, token_lens: Tensor) -> Tensor:
-    """Tokens counted too many or too few, per token; 0 where the predictor does not learn to count."""
+    """Tokens counted too many or too few, per token, `()`.
+
+    Args:
+        token_count: What the predictor counts, `(B,)`; None where it does not learn to, which gives 0.
+        token_lens: True number of tokens, `(B,)`.
+    """
     if token_count is None:
         return torch.zeros((), device=token_lens.device)
     return (token_count - token_lens).abs().sum() / token_lens.sum().clamp(min=1)
@@ -137,6 +148,6 @@ def quantity_loss(token_count: Tensor | None, token_lens: Tensor) -> Tensor:
 
 @torch.no_grad()
 def token_accuracy(result: TrainingPass) -> Tensor:
-    """Share of the targets that the decoder chose unaided."""
+    """Share, `()`, of the targets `(B, U)` that the decoder chose unaided."""
     real = result.targets != PAD
     return ((result.unaided == result.targets) & real).sum() / real.sum().clamp(min=1)

@@ -103,7 +103,17 @@ class Predictor(nn.Module):
         target_lengths: Tensor | None = None,
         max_length: int | None = None,
     ) -> Queries:
-        """Sum frames into queries; arguments as in `integrate_and_fire`."""
+        """Sum frames into queries.
+
+        Args:
+            frames: Of the encoder, `(B, T', D)` with their lengths.
+            alphas: Weight of each frame, `(B, T')`, from `weigh`.
+            target_lengths: Number of tokens to fire, `(B,)`, where it is known.
+            max_length: U, where it is known: to look it up in a tensor would wait for the device.
+
+        Returns:
+            Queries `(B, U, Q)` with what fired.
+        """
         fired = integrate_and_fire(
             self.values(frames),
             alphas,

@@ -18,7 +18,7 @@ class LayerStack(nn.ModuleList):
     """Whether layers are computed again in the backward pass."""
 
     def run(self, layer: nn.Module, x: Tensor, *arguments: object) -> Tensor:
-        """What a layer makes of `x` and its other arguments."""
+        """What a layer makes of frames or tokens `x`, `(B, T, D)`, and of its other arguments."""
         if self.recompute and self.training and torch.is_grad_enabled():
             return cast("Tensor", checkpoint(layer, x, *arguments, use_reentrant=False))
         return cast("Tensor", layer(x, *arguments))

@@ -26,7 +26,11 @@ PARTS = ("train", "dev", "test")
 
 
 def read(folder: Path) -> Splits:
-    """Utterances of train, dev and test, as characters."""
+    """Utterances of train, dev and test, as characters.
+
+    Raises:
+        DataError: if the folder does not hold the corpus, or only its packed parts.
+    """
     root = LAYOUT.find(folder)
     _require_unpacked(root / "wav")
     texts = dict(_transcript(line) for line in read_lines(root / TRANSCRIPT))

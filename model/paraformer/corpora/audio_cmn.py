@@ -26,6 +26,9 @@ def read(folder: Path, text: str = "text") -> Splits:
     Args:
         folder: The project's copy, or the authors' folder.
         text: `text` for characters or `pinyin`.
+
+    Raises:
+        DataError: if the folder is neither.
     """
     if (folder / "manifest.tsv").is_file():
         splits = read_with_splits(folder / "manifest.tsv", text)

@@ -42,6 +42,9 @@ def read(folder: Path, split: str = "recordings") -> Splits:
     Args:
         folder: The authors' folder, or the project's copy.
         split: One of `DIVISIONS`.
+
+    Raises:
+        DataError: if the folder holds no recording of it.
     """
     splits: Splits = {"train": [], "dev": [], "test": []}
     for path in sorted([*folder.glob("recordings/*.wav"), *folder.glob("*/*.flac")]):

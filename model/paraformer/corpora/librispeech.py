@@ -33,7 +33,11 @@ DEV_SHARE = 0.1
 
 
 def read(folder: Path) -> Splits:
-    """Utterances of train, dev, test and, where they are, dev-other and test-other; texts in lower case."""
+    """Utterances of train, dev, test and, where they are, dev-other and test-other; texts in lower case.
+
+    Raises:
+        DataError: if there is no part to train on, or none to score with.
+    """
     root = folder / LAYOUT.folder if (folder / LAYOUT.folder).is_dir() else folder
     genders = dict(_genders(root / "SPEAKERS.TXT"))
     splits: Splits = {}

@@ -15,7 +15,11 @@ SHARES = {"dev": 0.1, "test": 0.1}
 
 
 def read(folder: Path) -> Splits:
-    """Utterances of the parts."""
+    """Utterances of the parts.
+
+    Raises:
+        DataError: if there is no list of transcripts, it is faulty, or names no split 'train'.
+    """
     manifest = _manifest(folder)
     utterances = read_manifest(manifest)
     first = next(read_rows(manifest, []))

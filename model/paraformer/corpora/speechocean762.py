@@ -21,7 +21,11 @@ ADULT_AGE = 18
 
 
 def read(folder: Path) -> Splits:
-    """Utterances of train, dev and test; transcripts in lower case."""
+    """Utterances of train, dev and test; transcripts in lower case.
+
+    Raises:
+        DataError: if the folder is neither the authors' nor the project's copy.
+    """
     if (folder / "manifest.tsv").is_file():
         parts = read_with_splits(folder / "manifest.tsv", groups=GROUPS)
         train, test = parts["train"], parts["dev"]

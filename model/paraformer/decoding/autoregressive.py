@@ -24,8 +24,16 @@ def beam(
 ) -> list[Hypothesis]:
     """Keep the `size` most probable beginnings at every step, and take the best ending.
 
-    Other arguments as of `paraformer.decoding.decode`; `oracle_lens` changes nothing, since the decoder ends
-    by itself.
+    `oracle_lens` and `generator` change nothing: the decoder ends by itself, and nothing is drawn.
+
+    Args:
+        model: A model with an autoregressive decoder.
+        features: `(B, T, F)`.
+        feat_lens: Number of real frames, `(B,)`; all of them if none.
+        oracle_lens: Not used.
+        generator: Not used.
+        size: Beginnings kept for each utterance.
+        length_penalty: Power of the length that a transcript's log-probability is divided by.
 
     Raises:
         ConfigError: if the decoder is parallel.
@@ -42,7 +50,18 @@ def search(
     size: int = 10,
     length_penalty: float = 1.0,
 ) -> list[list[Hypothesis]]:
-    """All that a beam search found in each utterance, the best first; arguments as of `beam`."""
+    """All that a beam search found in each utterance, the best first.
+
+    Args:
+        model: A model with an autoregressive decoder.
+        features: `(B, T, F)`.
+        feat_lens: Number of real frames, `(B,)`; all of them if none.
+        size: Beginnings kept for each utterance.
+        length_penalty: Power of the length that a transcript's log-probability is divided by.
+
+    Raises:
+        ConfigError: if the decoder is parallel.
+    """
     if not isinstance(model.decoder, AutoregressiveDecoder):
         raise ConfigError(
             f"beam search needs decoder.kind 'autoregressive', but it is {model.config.decoder.kind!r}: "

@@ -21,8 +21,15 @@ def ctc_greedy(
 ) -> list[Hypothesis]:
     """Take the most probable label of each frame, merge repetitions, drop blanks.
 
-    Arguments as of `paraformer.decoding.decode`. A token's confidence is the mean of its frames', its time
-    that of its frames. A known length does not help CTC: `oracle_lens` changes nothing.
+    A token's confidence is the mean of its frames', its time that of its frames. A known length does not help
+    CTC, and nothing is drawn: `oracle_lens` and `generator` change nothing.
+
+    Args:
+        model: The model.
+        features: `(B, T, F)`.
+        feat_lens: Number of real frames, `(B,)`; all of them if none.
+        oracle_lens: Not used.
+        generator: Not used.
 
     Raises:
         ConfigError: if the CTC head was never trained.

@@ -17,7 +17,15 @@ def greedy(
     oracle_lens: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> list[Hypothesis]:
-    """Decode greedily; arguments as of `paraformer.decoding.decode`."""
+    """Take the most probable token at every position.
+
+    Args:
+        model: The model; an autoregressive one takes the best token at every step.
+        features: `(B, T, F)`.
+        feat_lens: Number of real frames, `(B,)`; all of them if none.
+        oracle_lens: True number of tokens, `(B,)`, where the predicted one is not to be used.
+        generator: Not used; nothing is drawn.
+    """
     if model.is_autoregressive:
         return beam(model, features, feat_lens, size=1)
     answer = ask(model, features, feat_lens, oracle_lens)

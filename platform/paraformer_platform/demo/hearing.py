@@ -91,6 +91,15 @@ def hear(recogniser: Recogniser, wave: Tensor) -> Plain:
 def attention(recogniser: Recogniser, wave: Tensor, layer: int) -> Plain:
     """Where every head of an encoder layer looks in a recording.
 
+    Args:
+        recogniser: The model.
+        wave: Samples `(N,)` at the recogniser's rate.
+        layer: Which layer, from 0.
+
+    Returns:
+        ``side``, the rows and columns of each picture; ``seconds`` that they stand for; and of each of the
+        ``heads`` how far it reaches, in seconds, and its pixels.
+
     Raises:
         ConfigError: if there is no such layer, or its attention keeps no weights.
     """

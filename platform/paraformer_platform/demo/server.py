@@ -81,11 +81,20 @@ class Demo:
         }
 
     def hear(self, audio: bytes, query: dict[str, str]) -> Plain:
-        """What the model understands of an uploaded recording."""
+        """What the model understands of an uploaded recording.
+
+        Raises:
+            DataError: if the recording cannot be used.
+        """
         return hear(self.recogniser, self._wave(audio))
 
     def attention(self, audio: bytes, query: dict[str, str]) -> Plain:
-        """Where the heads of a layer look in an uploaded recording."""
+        """Where the heads of a layer look in an uploaded recording.
+
+        Raises:
+            ConfigError: if the query names no layer of the encoder.
+            DataError: if the recording cannot be used.
+        """
         layer = query.get("layer", "0")
         if not layer.isdecimal():
             raise ConfigError(f"layer is {layer!r}, but must be a number from 0")

@@ -130,6 +130,6 @@ class StepOutcome:
 
 
 def token_sums(output: LossOutput, tokens: Tensor) -> Tensor:
-    """Means over tokens as sums over tokens, in the order of `PARTS`."""
+    """Means over so many tokens, `()`, as sums over them, `(5,)` in the order of `PARTS`."""
     means = torch.stack([getattr(output, field).detach().float() for field in PARTS.values()])
     return means * tokens

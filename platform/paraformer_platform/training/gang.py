@@ -22,7 +22,7 @@ def joined(module: nn.Module, world_size: int) -> nn.Module:
 
 
 def total_over_ranks(value: Tensor, world_size: int) -> Tensor:
-    """The sum of a tensor over all processes."""
+    """The sum of a tensor of any shape, `(…)`, over all processes."""
     if world_size > 1:
         dist.all_reduce(value)
     return value

@@ -58,6 +58,6 @@ def clip_gradients(parameters: Iterable[nn.Parameter], most: float) -> torch.Ten
     """Scale all gradients together to a norm of at most ``most``; 0 only measures.
 
     Returns:
-        The norm before.
+        The norm before, `()`.
     """
     return nn.utils.clip_grad_norm_(parameters, most or math.inf)

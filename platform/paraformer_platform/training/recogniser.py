@@ -101,7 +101,14 @@ class Recogniser:
         return [joined(pieces) for pieces in self.transcribe_in_pieces(waves)]
 
     def transcribe_in_pieces(self, waves: Sequence[Tensor]) -> list[list[Transcript]]:
-        """The same, with a transcript for each piece; times are those of the whole recording."""
+        """The same, with a transcript for each piece; times are those of the whole recording.
+
+        Args:
+            waves: Samples `(N,)` of each, within ±1 at `sample_rate`.
+
+        Raises:
+            DataError: if one is not a single row of finite numbers.
+        """
         parts = [self._pieces(wave) for wave in waves]
         pieces = [wave[start:end] for wave, cuts in zip(waves, parts, strict=True) for start, end in cuts]
         understood = iter(self._understand(pieces))
