@@ -3,6 +3,7 @@
 # make check  linters, types, import rules
 # make test-slow  the tests that take minutes each
 # make docs   the documentation as a site in site/, any warning is an error
+# make test-kills  200 kills at random moments, about an hour; the log goes to benchmarks/results/kills.json
 # make bench  measured ratios, written to benchmarks/results/
 # make bench-accuracy  the race against FunASR on recorded speech: about an hour of one core
 
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow check docs bench bench-accuracy clean
+.PHONY: setup demo test test-slow test-kills check docs bench bench-accuracy clean
 
 setup: $(STAMP)
 
@@ -38,6 +39,9 @@ test: check
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+test-kills: setup
+	$(BIN)/python tests/end_to_end/kills/kill_many.py --kills 200 --log benchmarks/results/kills.json
+
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open site/index.html"
@@ -48,6 +52,7 @@ bench: setup
 	$(BIN)/python benchmarks/autoregressive.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/sweep_scale.py
 	$(BIN)/python benchmarks/gpu_training.py
 
 # The corpus first: paraformer data prepare audio_cmn <its folder> data/audio_cmn --text pinyin

@@ -1,8 +1,5 @@
 """A corpus of spoken digits small enough to train on within a test, and an experiment on it."""
 
-import os
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,55 +60,3 @@ def untrained(tiny_experiment: Path, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("untrained") / "best.pt"
     save_checkpoint(path, Checkpoint(config, frontend.to_state(), copied_weights(new_model(config))))
     return path
-
-
-class Disk:
-    """A small file system of its own, which can be filled up and made read-only."""
-
-    def __init__(self, folder: Path, size: str) -> None:
-        self.folder = folder
-        folder.mkdir()
-        mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-
-    def fill(self, but: int = 0) -> None:
-        """Leave so many bytes free."""
-        free = os.statvfs(self.folder)
-        (self.folder / "filler").write_bytes(b"x" * max(0, free.f_bavail * free.f_bsize - but))
-
-    def empty(self) -> None:
-        (self.folder / "filler").unlink()
-
-    def make_read_only(self) -> None:
-        """From now on nothing can be opened for writing; root too is refused."""
-        mount("--bind", str(self.folder), str(self.folder))
-        mount("-o", "remount,bind,ro", str(self.folder))
-
-    def make_writable(self) -> None:
-        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
-
-    def remove(self) -> None:
-        while os.path.ismount(self.folder):
-            subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
-
-
-def mount(*arguments: str) -> None:
-    try:
-        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"a file system of its own takes root: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def make_disk(tmp_path: Path) -> Iterator[Callable[[str], Disk]]:
-    """Make a small file system; the test is skipped where that is not allowed."""
-    disks: list[Disk] = []
-
-    def make(size: str) -> Disk:
-        disks.append(Disk(tmp_path / f"disk-{len(disks)}", size))
-        return disks[-1]
-
-    yield make
-    for disk in disks:
-        disk.remove()

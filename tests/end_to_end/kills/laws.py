@@ -1,6 +1,7 @@
 """What must be true of a sweep that was killed and went on, as of one that nobody touched."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -12,6 +13,7 @@ from besieged import NAME, Besieged
 
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import RunStore
+from paraformer_platform.training.checkpoint import load_checkpoint
 
 MEASURED = ("train_seconds", "gpu_hours", "peak_memory_mb", "rtf")
 """Costs that are measured and differ from run to run; the others, such as parameters, are computed."""
@@ -30,6 +32,8 @@ class Findings:
     """report.md without measured costs."""
     variants: str
     """Every variant of the lock in its order: of a search, what it proposed."""
+    weights: dict[str, str]
+    """By trial and checkpoint: a digest of the weights, bit for bit."""
     curves: dict[str, Points]
     """By trial and metric: step and value of every point that MLflow holds, measured costs apart."""
 
@@ -43,7 +47,8 @@ def findings(sweep: Besieged) -> Findings:
     store = RunStore(sweep.tracking_uri, "paraformer")
     curves = {key: _points(store, run) for key, run in store.trial_runs().items()}
     variants = json.dumps(_lock(sweep)["variants"], indent=1)
-    return Findings(_table(folder / "table.csv"), _page(folder / "report.md"), variants, curves)
+    page = _page(folder / "report.md")
+    return Findings(_table(folder / "table.csv"), page, variants, _weights(sweep), curves)
 
 
 def broken_laws(sweep: Besieged, undisturbed: Findings) -> list[str]:
@@ -66,6 +71,8 @@ def _of_results(found: Findings, undisturbed: Findings) -> list[str]:
         broken.append(f"the table differs:\n{undisturbed.table}\n{found.table}")
     if found.variants != undisturbed.variants:
         broken.append(f"the variants differ:\n{undisturbed.variants}\n{found.variants}")
+    if found.weights != undisturbed.weights:
+        broken.append(f"the weights differ: {undisturbed.weights} {found.weights}")
     if found.page != undisturbed.page:
         broken.append("report.md differs")
     for key, points in undisturbed.curves.items():
@@ -172,6 +179,15 @@ def _points(store: RunStore, run) -> Points:
     keys = [key for key in run.data.metrics if not key.endswith(MEASURED)]
     histories = {key: store.client.get_metric_history(run.info.run_id, key) for key in keys}
     return {key: sorted((point.step, point.value) for point in history) for key, history in histories.items()}
+
+
+def _weights(sweep: Besieged) -> dict[str, str]:
+    digests = {}
+    for path in sorted(sweep.storage.glob("trials/*/checkpoints/*.pt")):
+        weights = load_checkpoint(path).weights
+        parts = b"".join(name.encode() + weights[name].numpy().tobytes() for name in sorted(weights))
+        digests[f"{path.parents[1].name}/{path.name}"] = hashlib.sha256(parts).hexdigest()
+    return digests
 
 
 def _table(path: Path) -> str:

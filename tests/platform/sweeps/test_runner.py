@@ -14,6 +14,7 @@ import pytest
 from ray.tune.schedulers import FIFOScheduler
 from rich.console import Console
 
+from paraformer_platform.sweeps import runner
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.queue import Limits
 from paraformer_platform.sweeps.runner import SweepOutcome, run_sweep
@@ -124,6 +125,19 @@ def test_a_run_that_mlflow_lost_is_drawn_again_without_training(outcome, toy, st
     run_sweep(toy.toy_job(storage, ["good"], epochs=3, seconds=0.02), toy.toy_train, quiet())
     assert steps(storage, "good") == [10, 20, 30]
     assert computed(storage) == before
+
+
+def test_a_sweep_with_nothing_left_starts_no_ray(outcome, toy, storage, monkeypatch):
+    def never(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(runner, "Connection", never)
+    before = computed(storage)
+    keys = ["good", toy.DIES_ONCE, "also-good"]
+    again = run_sweep(toy.toy_job(storage, keys, epochs=3, seconds=0.02), toy.toy_train, quiet())
+    assert (again.completed, again.planned) == (3, 3)
+    assert computed(storage) == before
+    assert parent_status(storage) == "FINISHED"
 
 
 def test_too_many_failures_hold_the_rest_back(local_ray, toy, tmp_path):

@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from paraformer_platform.training.checkpoint import load_checkpoint
 from paraformer_platform.training.journal import read_journal
 
 WORKER = """
@@ -51,13 +54,23 @@ def _train(
     experiment: Path, folder: Path, size: int, *changes: str, looks: int = NEVER
 ) -> list[dict[str, float]]:
     """Train on so many processes, until the so-many-th look for a request to stop."""
+    workers = _start(experiment, folder, size, *CHANGES, *changes, looks=looks)
+    assert [worker.wait(timeout=250) for worker in workers] == [0] * size
+    return _measured(folder)
+
+
+def _start(
+    experiment: Path, folder: Path, size: int, *changes: str, looks: int = NEVER
+) -> list[subprocess.Popen[bytes]]:
     store = folder.with_suffix(f".store{size}")
     arguments = [
-        [str(experiment), str(folder), str(rank), str(size), str(store), str(looks), *CHANGES, *changes]
+        [str(experiment), str(folder), str(rank), str(size), str(store), str(looks), *changes]
         for rank in range(size)
     ]
-    workers = [subprocess.Popen([sys.executable, "-c", WORKER, *arguments[rank]]) for rank in range(size)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0] * size
+    return [subprocess.Popen([sys.executable, "-c", WORKER, *arguments[rank]]) for rank in range(size)]
+
+
+def _measured(folder: Path) -> list[dict[str, float]]:
     events = read_journal(folder / "journal.jsonl")
     return [event["metrics"] for event in events if event["kind"] == "metrics"]
 
@@ -95,3 +108,29 @@ def test_a_training_whose_workers_become_fewer_within_an_epoch_keeps_its_curve(
     for one, two in zip(alone[:3], both[:3], strict=True):
         for name in ("train/loss", "train/gradient_norm", "dev/loss"):
             assert one[name] == pytest.approx(two[name], rel=1e-3), name
+
+
+def test_a_killed_gang_goes_on_to_the_same_bits(tiny_experiment: Path, tmp_path: Path) -> None:
+    """With dropout and glancing on; killed in its second epoch, it ends as one that was not."""
+    more = "training.num_epochs=4"
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert [worker.wait(timeout=250) for worker in _start(tiny_experiment, whole, 2, more)] == [0, 0]
+    gang = _start(tiny_experiment, killed, 2, more)
+    while not (killed / "checkpoints/last.pt").exists():
+        assert gang[0].poll() is None
+        time.sleep(0.002)
+    for worker in gang:
+        worker.kill()
+        worker.wait()
+    assert not (killed / "results/summary.json").exists()
+    (tmp_path / "killed.store2").unlink()
+    assert [worker.wait(timeout=250) for worker in _start(tiny_experiment, killed, 2, more)] == [0, 0]
+    assert "resumed" in (killed / "journal.jsonl").read_text()
+    curves = [
+        [{name: value for name, value in one.items() if name[:4] != "cost"} for one in _measured(folder)]
+        for folder in (whole, killed)
+    ]
+    assert curves[0] == curves[1]
+    for name in ("best.pt", "last.pt"):
+        one, two = (load_checkpoint(folder / "checkpoints" / name).weights for folder in (whole, killed))
+        assert all(torch.equal(one[key], two[key]) for key in one)
