@@ -29,8 +29,7 @@ class Judge:
 
     def broken(self, attack: Attack) -> Iterator[tuple[Besieged, list[str]]]:
         """Carry an attack out; yields every sweep with the laws that it broke."""
-        with self._lock:
-            undisturbed = self._findings_of(SETTINGS[attack.kind])
+        undisturbed = self.undisturbed(attack.kind)
         for sweep in attack.sweeps():
             self._ended.append(sweep)
             with self._lock:
@@ -46,8 +45,12 @@ class Judge:
             time.sleep(1)
         return found
 
+    def undisturbed(self, kind: str) -> Findings:
+        """Return what an undisturbed sweep leaves; where MLflow is makes no difference to that."""
+        with self._lock:
+            return self._findings_of(SETTINGS[kind])
+
     def _findings_of(self, setting: Setting) -> Findings:
-        """Findings of an undisturbed sweep; where MLflow is makes no difference to them."""
         alike = replace(setting, served=False)
         if alike not in self._undisturbed:
             sweep = Besieged(self._folder / f"undisturbed-{len(self._undisturbed)}", alike)

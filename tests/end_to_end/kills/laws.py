@@ -153,8 +153,9 @@ def _faults(steps: list[tuple[int, str]], setting) -> list[str]:
 
 
 def _of_files(sweep: Besieged) -> list[str]:
-    torn = [path for path in sweep.folder.rglob("*") if re.search(r"\.(partial|tmp)$", path.name)]
-    return [f"left over: {path.relative_to(sweep.folder)}" for path in torn]
+    places = {sweep.folder, sweep.storage.resolve()}  # the storage may be another disk
+    paths = {path for place in places for path in place.rglob("*")}
+    return [f"left over: {path}" for path in paths if re.search(r"\.(partial|tmp)$", path.name)]
 
 
 def _of_words(sweep: Besieged) -> list[str]:

@@ -5,30 +5,8 @@ import sys
 import time
 
 import pytest
-from besieged import CODE, NAME, SETTINGS, Besieged, clean_environment
-from laws import broken_laws, findings
-
-
-@pytest.fixture
-def sweeps(tmp_path):
-    """Make sweeps; whatever happens, none stays."""
-    made = []
-
-    def make(kind: str, name: str) -> Besieged:
-        made.append(Besieged(tmp_path / name, SETTINGS[kind]))
-        return made[-1]
-
-    yield make
-    for sweep in made:
-        sweep.end()
-
-
-@pytest.fixture
-def undisturbed(sweeps):
-    sweep = sweeps("trials", "undisturbed")
-    sweep.launch()
-    assert sweep.launcher.wait() == 0, sweep.output(1).read_text()
-    return findings(sweep)
+from besieged import CODE, NAME, Besieged, clean_environment
+from laws import broken_laws
 
 
 def wait_for_steps(sweep: Besieged, steps: int) -> None:
@@ -39,8 +17,8 @@ def wait_for_steps(sweep: Besieged, steps: int) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_mlflow_that_goes_away_and_stays_away_holds_up_no_training(sweeps, undisturbed):
-    sweep = sweeps("served", "served")
+def test_mlflow_that_goes_away_and_stays_away_holds_up_no_training(make_sweep, judge):
+    sweep = make_sweep("served")
     sweep.launch()
     wait_for_steps(sweep, 8)
     sweep.server.kill()
@@ -56,16 +34,16 @@ def test_mlflow_that_goes_away_and_stays_away_holds_up_no_training(sweeps, undis
     arguments = ["sync", NAME, "--storage", "runs", "--tracking-uri", sweep.tracking_uri]
     command = [sys.executable, "-c", CODE, *arguments]
     subprocess.run(command, cwd=sweep.folder, env=clean_environment(), check=True, timeout=120)
-    assert broken_laws(sweep, undisturbed) == []
+    assert broken_laws(sweep, judge.undisturbed("trials")) == []
 
 
 @pytest.mark.timeout(900)
-def test_two_launchers_train_every_trial_once(sweeps, undisturbed):
-    sweep = sweeps("trials", "two")
+def test_two_launchers_train_every_trial_once(make_sweep, judge):
+    sweep = make_sweep("trials")
     sweep.launch()
     first = sweep.launcher
     wait_for_steps(sweep, 2)  # the first one is at work when the second comes
     sweep.launch()
     assert (first.wait(timeout=300), sweep.launcher.wait(timeout=300)) == (0, 0)
     assert sweep.step_count() == sweep.setting.steps
-    assert broken_laws(sweep, undisturbed) == []
+    assert broken_laws(sweep, judge.undisturbed("trials")) == []

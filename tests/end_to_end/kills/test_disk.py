@@ -3,34 +3,27 @@
 import time
 
 import pytest
-from besieged import SETTINGS, Besieged
-from laws import broken_laws, findings
+from laws import broken_laws
 
 
 @pytest.mark.timeout(900)
-def test_a_full_and_a_read_only_storage_cost_nothing_but_the_same_command(make_disk, tmp_path):
-    undisturbed = Besieged(tmp_path / "undisturbed", SETTINGS["trials"])
-    disk, sweep = make_disk("64m"), Besieged(tmp_path / "sweep", SETTINGS["trials"])
+def test_a_full_and_a_read_only_storage_cost_nothing_but_the_same_command(make_disk, make_sweep, judge):
+    undisturbed = judge.undisturbed("trials")
+    disk, sweep = make_disk("64m"), make_sweep("trials")
     sweep.storage.symlink_to(disk.folder)  # only the storage: the harness keeps notes beside it
-    try:
-        undisturbed.launch()
-        assert undisturbed.launcher.wait(timeout=300) == 0
-        sweep.launch()
-        while sweep.step_count() < 4:
-            assert sweep.launcher.poll() is None, sweep.output(1).read_text()
-            time.sleep(0.02)
-        disk.fill()
-        assert sweep.launcher.wait(timeout=300) in (1, 2), sweep.output(1).read_text()
-        assert "the disk is full; free some space" in sweep.output(1).read_text()
-        disk.make_read_only()
-        sweep.launch()
-        assert sweep.launcher.wait(timeout=300) == 2, sweep.output(2).read_text()
-        assert "read-only; make " in sweep.output(2).read_text()
-        disk.make_writable()
-        disk.empty()
-        sweep.launch()
-        assert sweep.launcher.wait(timeout=300) == 0, sweep.output(3).read_text()
-        assert broken_laws(sweep, findings(undisturbed)) == []  # no traceback in any output among them
-    finally:
-        undisturbed.end()
-        sweep.end()
+    sweep.launch()
+    while sweep.step_count() < 4:
+        assert sweep.launcher.poll() is None, sweep.output(1).read_text()
+        time.sleep(0.02)
+    disk.fill()
+    assert sweep.launcher.wait(timeout=300) in (1, 2), sweep.output(1).read_text()
+    assert "the disk is full; free some space" in sweep.output(1).read_text()
+    disk.make_read_only()
+    sweep.launch()
+    assert sweep.launcher.wait(timeout=300) == 2, sweep.output(2).read_text()
+    assert "read-only; make " in sweep.output(2).read_text()
+    disk.make_writable()
+    disk.empty()
+    sweep.launch()
+    assert sweep.launcher.wait(timeout=300) == 0, sweep.output(3).read_text()
+    assert broken_laws(sweep, undisturbed) == []  # among them: no traceback in any output
