@@ -13,6 +13,7 @@ A corpus is written to a hidden folder beside its place and moved there when it 
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -136,7 +137,9 @@ def _write_split(recipe: SynthesisRecipe, name: str, split: SplitRecipe, folder:
             spoken = speaker.speak(text, voice, speed, pitch)
             samples = _finish(recipe, spoken, speaker.sample_rate, rng)
             path = folder / "audio" / name / f"{index:06d}.flac"
-            soundfile.write(str(path), samples, recipe.sample_rate, subtype="PCM_16")
+            encoded = io.BytesIO()  # Python says why a file cannot be written, libsndfile does not
+            soundfile.write(encoded, samples, recipe.sample_rate, format="FLAC", subtype="PCM_16")
+            path.write_bytes(encoded.getvalue())
             seconds = len(samples) / recipe.sample_rate
             yield Utterance(f"{name}-{index:06d}", path, text, voice, seconds)
 

@@ -56,10 +56,17 @@ def sweep_command(file: Path, storage: str, overrides: Sequence[str] = ()) -> st
             f"the storage {storage!r} must be the absolute path of a folder that every node sees, "
             "like /shared/paraformer: a relative one would end with the job's upload"
         )
-    data = shlex.quote(f"{storage}/data")
+    data, refusal = shlex.quote(f"{storage}/data"), shlex.quote(_not_writable(storage))
     changes = [f"--override={change}" for change in (f"storage={storage}", *overrides)]
     run = shlex.join([*COMMAND, "sweep", str(inside), "--address", "auto", *changes])
-    return f"mkdir -p {data} && ln -sfn {data} data && {run}"
+    return f"mkdir -p {data} && ln -sfn {data} data || {{ echo {refusal} >&2; exit 2; }}; {run}"
+
+
+def _not_writable(storage: str) -> str:
+    return (
+        f"paraformer: the storage {storage} cannot be written on the cluster's head. Name a folder that is "
+        "mounted there and on every node, may be written, and has room: --storage FOLDER"
+    )
 
 
 def _path_in_checkout(file: Path) -> Path:

@@ -83,11 +83,14 @@ class ClusterOnOneMachine:
         request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
         return urllib.request.urlopen(request, timeout=5).read()
 
-    def run(self, *code: str, timeout: float = 60, **changes: str) -> subprocess.CompletedProcess:
+    def run(
+        self, *code: str, timeout: float = 60, cwd: Path | None = None, **changes: str
+    ) -> subprocess.CompletedProcess:
         """Run this checkout's Python as a user would who has the cluster's token."""
         return subprocess.run(
             [sys.executable, *code],
             env=self.users_environment(**changes),
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -6,6 +6,8 @@ their resources, least and most workers. The idle time is shortened.
 
 import json
 import shutil
+import threading
+from contextlib import suppress
 
 import pytest
 import yaml
@@ -13,16 +15,7 @@ import yaml
 FAKE_HEAD = "ray.head.default"
 FAKE_PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 HEAD_ID = "f" * 51 + "00000"
-DEMAND = """\
-import ray, time
-ray.init(address="auto", log_to_driver=False)
-@ray.remote(num_gpus=1, num_cpus=4)
-def trial():
-    time.sleep(3)
-    return ray.get_runtime_context().get_node_id()
-nodes = ray.get([trial.remote() for _ in range(2)])
-print("on", len(set(nodes)), "nodes")
-"""
+SWEEP = "tests/platform/clusters/tiny/two_gpus.yaml"
 
 
 def fake_config(repository, gcs: str) -> dict:
@@ -56,7 +49,8 @@ def scaling_cluster(make_cluster, start_head, repository):
         RAY_OVERRIDE_NODE_ID_FOR_TESTING=HEAD_ID,
     )
     try:
-        config = cluster.folder / "autoscaling.yaml"
+        # Where `ray up` puts it, so that a sweep can read what may come.
+        config = cluster.folder / "ray_bootstrap_config.yaml"
         config.write_text(json.dumps(fake_config(repository, cluster.gcs)))
         start_head(cluster, f"--autoscaling-config={config}")
         yield cluster
@@ -65,15 +59,32 @@ def scaling_cluster(make_cluster, start_head, repository):
         shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
-def test_workers_come_for_a_sweeps_requests_and_go_after_them(scaling_cluster, wait_until):
+class Size(threading.Thread):
+    """Notes how many nodes live at once."""
+
+    def __init__(self, cluster) -> None:
+        super().__init__(daemon=True)
+        self.cluster, self.most, self.over = cluster, 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.3):
+            with suppress(OSError):
+                self.most = max(self.most, len(self.cluster.living_nodes()))
+
+
+@pytest.mark.timeout(600)
+def test_workers_come_for_a_sweeps_trials_and_go_after_them(
+    scaling_cluster, wait_until, repository, tmp_path
+):
+    """Each machine has one GPU, and two trials ask for one each."""
     cluster = scaling_cluster
     assert len(cluster.living_nodes()) == 1
-    code = (
-        "import sys; from paraformer_platform.clusters.job_server import connect;"
-        "from paraformer_platform.clusters.submission import submit_job;"
-        "sys.exit(submit_job(connect(sys.argv[1]), sys.argv[2]).follow(sys.stdout.write))"
-    )
-    answer = cluster.run("-c", code, cluster.url, f"python -c '{DEMAND}'", timeout=120)
+    size = Size(cluster)
+    size.start()
+    arguments = ("submit", SWEEP, f"--address={cluster.url}", f"--storage={tmp_path}")
+    answer = cluster.run("-m", "paraformer_platform", *arguments, timeout=300, cwd=repository)
+    size.over.set()
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "on 2 nodes" in answer.stdout  # each machine has one GPU, and two trials asked for one
+    assert len(list(tmp_path.glob("trials/*/results/summary.json"))) == 2
+    assert size.most == 3
     wait_until(lambda: len(cluster.living_nodes()) == 1, 60, "the workers' end")

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from paraformer_analysis.records import read_sweep
+from paraformer_analysis.report import make_report
+from paraformer_analysis.store import TrackingStore
+from paraformer_platform.config.identity import code_version
+
 VICTIM = "127.0.0.4"
 SWEEP = "tests/platform/clusters/tiny/sweep.yaml"
+COMPUTED_COSTS = ("cost_parameters", "cost_flops_per_second_of_speech")
 
 
 def command(cluster, *arguments: str, cwd: Path, **changes: str) -> subprocess.Popen:
@@ -36,6 +42,14 @@ def results(storage: Path) -> dict[str, object]:
             rows = [{**row, "decode_seconds": ""} for row in csv.DictReader(file)]
         found[folder.name] = (metrics, rows)
     return found
+
+
+def table(storage: Path) -> bytes:
+    """The report's table.csv, without the columns of time and memory."""
+    uri = f"sqlite:///{storage}/mlflow.db"
+    numbers = make_report(read_sweep(TrackingStore(uri), "tiny"), uri).numbers
+    kept = [name for name in numbers if not name.startswith("cost_") or name in COMPUTED_COSTS]
+    return numbers[kept].to_csv(index=False).encode()
 
 
 @pytest.fixture
@@ -99,6 +113,12 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     assert watch.killed
     assert len(results(storage)) == 9
     assert results(storage) == results(one_machine)
+    assert table(storage) == table(one_machine)
+    assert table(storage).count(b"\n") == 1 + 3  # the baseline and two variants
+    identities = [json.loads(path.read_text()) for path in storage.glob("trials/*/identity.json")]
+    assert {identity["code_version"] for identity in identities} == {
+        code_version()
+    }  # and not the older copy that every node has installed
 
 
 def test_a_request_that_no_node_can_hold_is_refused_before_anything_waits(cluster, repository, tmp_path):
