@@ -116,9 +116,8 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     assert table(storage) == table(one_machine)
     assert table(storage).count(b"\n") == 1 + 3  # the baseline and two variants
     identities = [json.loads(path.read_text()) for path in storage.glob("trials/*/identity.json")]
-    assert {identity["code_version"] for identity in identities} == {
-        code_version()
-    }  # and not the older copy that every node has installed
+    # Trained by what was submitted, and not by the older copy that every node has installed.
+    assert {identity["code_version"] for identity in identities} == {code_version()}
 
 
 def test_a_request_that_no_node_can_hold_is_refused_before_anything_waits(cluster, repository, tmp_path):
