@@ -2,11 +2,15 @@
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+WITHOUT_TERMINAL = (10**6, 24)
+"""Columns and lines of output that is no terminal: nothing is wrapped in a file."""
 
 
 def doctor(
@@ -39,7 +43,8 @@ def doctor(
     if address is not None and address.startswith(("http://", "https://")):
         raise typer.Exit(_examine_from_the_head(address, storage, as_json))
     findings = examine(address, storage, tracking_uri, json.loads(expect) if expect else None)
-    typer.echo(to_json(findings) if as_json else "\n".join(map(str, findings)))
+    width = shutil.get_terminal_size(WITHOUT_TERMINAL).columns
+    typer.echo(to_json(findings) if as_json else "\n".join(found.shown(width) for found in findings))
     raise typer.Exit(int(has_errors(findings)))
 
 
@@ -52,5 +57,6 @@ def _examine_from_the_head(address: str, storage: Path | None, as_json: bool) ->
     arguments = ["doctor", "--address", "auto", "--expect", json.dumps(versions())]
     arguments += ["--storage", str(storage)] if storage else []
     arguments += ["--json"] if as_json else []
-    job = submit_job(connect(address), shlex.join([*COMMAND, *arguments]))
+    width = shutil.get_terminal_size(WITHOUT_TERMINAL).columns  # what the job prints is read here
+    job = submit_job(connect(address), f"COLUMNS={width} {shlex.join([*COMMAND, *arguments])}")
     return job.follow(sys.stdout.write)

@@ -141,7 +141,7 @@ def _about_node(node: NodeAnswer, expected: Mapping[str, str]) -> Iterator[Findi
         )
         return
     yield from _about_versions(node.address, node.report.versions, expected)
-    yield from _about_gpus(node.address, node.report.gpus, node.gpus)
+    yield from _about_gpus(node.address, node.report, node.gpus)
     yield from _about_disk(node.address, node.report.free_disk)
     if node.report.storage_fault:
         yield Finding(
@@ -162,17 +162,26 @@ def _about_versions(where: str, found: Mapping[str, str], expected: Mapping[str,
         yield Finding("ok", "versions", where, ", ".join(f"{name} {value}" for name, value in found.items()))
 
 
-def _about_gpus(where: str, seen: tuple[str, ...], handed_out: float) -> Iterator[Finding]:
-    if handed_out > len(seen):
+def _about_gpus(where: str, report: NodeReport, handed_out: float) -> Iterator[Finding]:
+    seen, usable, cuda = len(report.gpus), report.gpus_of_torch, report.versions.get("cuda", "unknown")
+    if handed_out > seen:
         yield Finding(
             "error",
             "gpus",
             where,
-            f"Ray hands out {handed_out:g} GPUs, NVIDIA's driver shows {len(seen)}",
+            f"Ray hands out {handed_out:g} GPUs, NVIDIA's driver shows {seen}",
             "install the NVIDIA driver (nvidia-smi must list them), or correct --num-gpus of its ray start",
         )
-    elif seen:
-        yield Finding("ok", "gpus", where, ", ".join(seen))
+    elif usable < seen:
+        yield Finding(
+            "error",
+            "gpus",
+            where,
+            f"NVIDIA's driver shows {seen} GPUs, torch (CUDA {cuda}) can use {usable}",
+            f"install an NVIDIA driver for CUDA {cuda} or newer (nvidia-smi shows what it is for)",
+        )
+    else:
+        yield Finding("ok", "gpus", where, ", ".join(report.gpus) or "none; trainings run on the CPU")
 
 
 def _about_disk(where: str, free: Mapping[str, int]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class NodeReport:
     """Names of the GPUs that the driver software shows."""
     free_disk: dict[str, int]
     """Free bytes by folder."""
+    gpus_of_torch: int = 0
+    """How many of them torch can use."""
     storage_fault: str = ""
     """Why the shared storage cannot be used from here; empty when it can."""
 
@@ -86,9 +89,11 @@ class StorageProbe:
 
 def report_node(name: str, probe: StorageProbe | None) -> NodeReport:
     """Describe the node this runs on, and take part in the storage probe under a name."""
+    gpus = tuple(gpu_names())
     return NodeReport(
         versions=versions(),
-        gpus=tuple(gpu_names()),
+        gpus=gpus,
+        gpus_of_torch=_count_by_torch() if gpus else 0,
         free_disk=free_disk([Path(tempfile.gettempdir()), *([probe.folder] if probe else [])]),
         storage_fault=_storage_fault(name, probe) if probe else "",
     )
@@ -128,6 +133,20 @@ def gpu_names() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return answer.stdout.strip().splitlines() if answer.returncode == 0 else []
+
+
+def _count_by_torch() -> int:
+    """Count GPUs by torch, in a process that Ray hides none from; 0 where the driver is too old for it."""
+    visible = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    answer = subprocess.run(
+        [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=visible,
+        check=False,
+    )
+    return int(answer.stdout) if answer.stdout.strip().isdigit() else 0
 
 
 def free_disk(folders: list[Path]) -> dict[str, int]:

@@ -1,8 +1,10 @@
 import http.server
 import json
+import os
 import threading
 
 import pytest
+import torch
 
 from paraformer_platform.clusters import doctor, probes
 from paraformer_platform.clusters.findings import Finding, has_errors
@@ -128,6 +130,35 @@ def test_an_mlflow_server_is_asked_for_its_version():
     (gone,) = doctor._about_tracking(uri)
     assert gone.level == "error"
     assert "ray attach -p 5000" in gone.remedy
+
+
+def test_findings_keep_to_the_terminals_width():
+    found = Finding("error", "gpus", "10.0.0.2", "seen " * 20, "do this and then that " * 8)
+    lines = found.shown(80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(line.startswith("         ") for line in lines[1:])
+    assert sum("->" in line for line in lines) == 1
+    assert "".join(str(found).split()) == "".join("".join(lines).split())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch can use the GPU of this machine")
+def test_gpus_that_torch_cannot_use_are_an_error(tmp_path, monkeypatch):
+    """An old driver: its tool shows the GPU, torch does not. Here the tool is a script, and no GPU is there."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho NVIDIA H100\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    findings = doctor.examine(None, None, None)
+    (fault,) = [found for found in findings if found.about == "gpus"]
+    assert fault.level == "error"
+    assert "NVIDIA's driver shows 1 GPUs, torch (CUDA " in fault.message
+    assert "install an NVIDIA driver for CUDA" in fault.remedy
+
+
+def test_a_machine_without_gpus_is_told_so():
+    (found,) = doctor._about_gpus("n", probes.NodeReport({}, (), {}), 0)
+    assert (found.level, found.message) == ("ok", "none; trainings run on the CPU")
 
 
 def test_a_finding_prints_its_remedy_below_itself():
