@@ -19,6 +19,10 @@ class TrackingError(ParaformerError, RuntimeError):
     """The MLflow store cannot be reached or holds something unexpected."""
 
 
+class StorageError(ParaformerError, OSError):
+    """A file system by URI that cannot be reached, read or written."""
+
+
 class ClusterError(ParaformerError, RuntimeError):
     """A Ray cluster that cannot be reached or cannot run what was asked."""
 

@@ -54,6 +54,8 @@ class Connection:
         return self.address in LOCAL
 
     def __enter__(self) -> "Connection":
+        if not self.is_local:
+            use_token_if_any()  # Ray reads the mode when it is imported
         import ray
 
         self._was_there = ray.is_initialized()
@@ -106,7 +108,6 @@ class Connection:
 
     def _join(self) -> None:
         assert self.address is not None
-        use_token_if_any()
         if self.address != "auto":
             check_somebody_answers(self.address)
         export_to_local_workers()

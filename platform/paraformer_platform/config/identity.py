@@ -27,6 +27,7 @@ WITHOUT_EFFECT = (
     "resources.",
     "tracking.",
     "storage",
+    "archive",
     # What the manifests and recordings hold is in the data's fingerprint, wherever they lie.
     "data.folder",
     "data.recipe",

@@ -36,7 +36,7 @@ class DataConfig:
     """Which speech, and what becomes of it before the network."""
 
     folder: str = "data/digits"
-    """Folder of the manifests."""
+    """Folder of the manifests, or a URI such as s3://bucket/digits, of which every machine fetches a copy."""
     recipe: str | None = None
     """YAML of synthetic speech; the corpus is made first where the folder does not hold it."""
     reader: str | None = None
@@ -241,6 +241,9 @@ class ExperimentConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     storage: str = "runs"
     """Folder of trials, sweeps and the ledger."""
+    archive: str | None = None
+    """URI, such as s3://bucket/trials, to which every trial is copied after each epoch, and from which one is
+    fetched that this storage does not have."""
 
     def faults(self) -> list[Fault]:
         """Everything impossible about this experiment at once, with paths such as `training.batch_size`."""
@@ -275,6 +278,15 @@ class ExperimentConfig:
         yield Fault("training.batch_size", batch, message)
 
     def _joint_faults(self) -> Iterator[Fault]:
+        if "://" in self.storage:
+            message = (
+                f"storage ({self.storage}) must be a folder, with the ledger and requests to stop in it; "
+                "for copies of all trials in an object store use archive"
+            )
+            yield Fault("storage", self.storage, message)
+        if self.archive is not None and "://" not in self.archive:
+            message = f"archive ({self.archive}) must be a URI such as s3://bucket/trials"
+            yield Fault("archive", self.archive, message)
         yield from self._batch_faults()
         if self.decoding.strategy == "beam" and self.model.decoder.kind != "autoregressive":
             message = (

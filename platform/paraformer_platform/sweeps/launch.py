@@ -11,6 +11,7 @@ from paraformer_platform.config.conversion import config_to_dict, flat_params
 from paraformer_platform.config.identity import code_version
 from paraformer_platform.config.schema import DataConfig, ExperimentConfig
 from paraformer_platform.errors import SweepError
+from paraformer_platform.storage.uri import is_uri
 from paraformer_platform.sweeps.confirmation import ConfirmedTrials
 from paraformer_platform.sweeps.early_stop import scheduler_for
 from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, read_lock, write_lock
@@ -235,4 +236,5 @@ def limits_of(spec: SweepSpec, request: Request) -> Limits:
 def absolute(data: DataConfig) -> DataConfig:
     """Return the same data by absolute paths, for workers that start in another folder."""
     recipe = None if data.recipe is None else str(Path(data.recipe).resolve())
-    return replace(data, folder=str(Path(data.folder).resolve()), recipe=recipe)
+    folder = data.folder if is_uri(data.folder) else str(Path(data.folder).resolve())
+    return replace(data, folder=folder, recipe=recipe)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from paraformer.dataset import check_vocabulary
 from paraformer_platform.training.checkpoint import build_frontend, build_model, load_checkpoint
+from paraformer_platform.training.corpus import corpus_folder
 from paraformer_platform.training.custom_metrics import find_metrics
 from paraformer_platform.training.evaluation import Evaluator, Progress
 from paraformer_platform.training.gang import device_of_rank
@@ -45,7 +46,9 @@ def assess(
         config = replace(config, decoding=replace(config.decoding, strategy=strategy))
     own = find_metrics(config.decoding.metrics if metrics is None else metrics)
     frontend = build_frontend(loaded)
-    utterances = read_utterances(manifest or Path(config.data.folder) / config.data.test, config.data.reader)
+    utterances = read_utterances(
+        manifest or corpus_folder(config.data) / config.data.test, config.data.reader
+    )
     check_vocabulary(utterances, frontend.tokenizer)
     evaluator = Evaluator(build_model(loaded).to(device), frontend, config, device)
     dataset = frontend.dataset(utterances)

@@ -17,6 +17,7 @@ from paraformer.errors import CheckpointError
 from paraformer.model import Paraformer
 from paraformer_platform.config.conversion import config_from_dict, config_to_dict
 from paraformer_platform.config.schema import ExperimentConfig
+from paraformer_platform.storage.uri import fetched_file, is_uri
 from paraformer_platform.training.frontend import Frontend
 from paraformer_platform.whole_file import whole_file
 
@@ -51,12 +52,13 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint, from this machine or by URI.
 
     Raises:
+        StorageError: if a URI cannot be read.
         CheckpointError: if it is missing, damaged or no checkpoint of ours.
     """
-    path = Path(path)
+    path = fetched_file(path) if is_uri(path) else Path(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

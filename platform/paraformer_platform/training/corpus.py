@@ -1,6 +1,7 @@
 """The three manifests of an experiment, made first where they are missing and a recipe says how."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from paraformer.manifest import Utterance, fingerprint
 from paraformer.noise import noise_files
 from paraformer_platform.config.recipe import load_recipe
 from paraformer_platform.config.schema import DataConfig
+from paraformer_platform.storage.uri import Remote, fetched_folder, is_uri, store_folder
 from paraformer_platform.training.utterances import read_utterances
 
 Progress = Callable[[int, int], None]
@@ -40,7 +42,7 @@ def read_corpus(data: DataConfig) -> Corpus:
         ConfigError: if the configuration names a reader that cannot be used.
         DataError: if one is missing or faulty, or an utterance is in two of them.
     """
-    folder = Path(data.folder)
+    folder = corpus_folder(data)
     names = (data.train, data.dev, data.test)
     train, dev, test = (read_utterances(folder / name, data.reader) for name in names)
     noise = data.augment.noise_folder
@@ -56,13 +58,32 @@ def ensure_corpus(data: DataConfig, progress: Progress | None = None) -> None:
         ConfigError: if the recipe cannot be read or is impossible.
         DataError: if the folder holds something else, or eSpeak NG is not installed.
     """
-    folder = Path(data.folder)
-    missing = not all((folder / name).is_file() for name in (data.train, data.dev, data.test))
-    if data.recipe is None or not missing:
+    manifests = (data.train, data.dev, data.test)
+    if data.recipe is None or not _missing(data.folder, manifests):
         return
     from paraformer.synthesis import synthesise
 
-    synthesise(load_recipe(data.recipe), folder, progress)
+    recipe = load_recipe(data.recipe)
+    if not is_uri(data.folder):
+        synthesise(recipe, Path(data.folder), progress)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        store_folder(synthesise(recipe, Path(scratch) / "corpus", progress), data.folder)
+
+
+def corpus_folder(data: DataConfig) -> Path:
+    """The folder of the manifests on this machine, fetched where it is given by URI.
+
+    Raises:
+        StorageError: if it cannot be fetched.
+    """
+    return fetched_folder(data.folder) if is_uri(data.folder) else Path(data.folder)
+
+
+def _missing(folder: str, names: tuple[str, ...]) -> bool:
+    if is_uri(folder):
+        return not set(names) <= set(Remote(folder).listing())
+    return not all((Path(folder) / name).is_file() for name in names)
 
 
 def _refuse_overlap(data: DataConfig, corpus: Corpus) -> None:

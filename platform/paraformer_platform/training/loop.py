@@ -24,7 +24,8 @@ import torch
 
 from paraformer_platform.config.conversion import flat_params
 from paraformer_platform.config.schema import ExperimentConfig
-from paraformer_platform.errors import TrainingError
+from paraformer_platform.errors import StorageError, TrainingError
+from paraformer_platform.storage.archive import Archive
 from paraformer_platform.tracking.environment import describe_environment
 from paraformer_platform.training import journal as events
 from paraformer_platform.training.batches import TrainingBatches
@@ -99,20 +100,26 @@ def train(
         ConfigError: if the folder holds another training.
         DataError: if manifests or audio are faulty.
         TrainingError: if the losses are no longer finite.
+        StorageError: if the archive does not answer at the start or at the end.
     """
     place = TrialFolder(Path(folder))
     preparation = preparation or prepare(config)
     key = preparation.identity.trial_key
     writes = reporter.rank == 0
+    archive = None if config.archive is None else Archive(config.archive, key, place.path)
     with only_writer(place.path) if writes else nullcontext():
         if writes:
+            if archive is not None:
+                archive.fetch()
             place.claim(preparation.identity, config)
         # Whoever wrote here before is gone now, and all ranks find the same.
         wait_for_all(reporter.world_size)
+        if archive is not None and not writes:
+            archive.fetch()  # into the disk of another machine; in a shared folder it is there already
         if (stored := place.stored_metrics()) is not None:
             return TrialResult(key, events.COMPLETED, stored, place.path)
         with log_file(place.log if writes else None):
-            return _Training(config, place, reporter, preparation, on_step, retention).run()
+            return _Training(config, place, reporter, preparation, on_step, retention, archive).run()
 
 
 class _Training:
@@ -126,6 +133,7 @@ class _Training:
         preparation: Preparation,
         on_step: StepListener | None,
         retention: Retention,
+        archive: Archive | None,
     ) -> None:
         self._config, self._place, self._reporter = config, place, reporter
         self._key, self._corpus = preparation.identity.trial_key, preparation.corpus
@@ -133,6 +141,7 @@ class _Training:
         self._own_metrics = preparation.metrics
         self._on_step = on_step or (lambda done, total: None)
         self._writes = reporter.rank == 0
+        self._archive = archive if self._writes else None
         self._world_size = reporter.world_size
         self._device = device_of_rank()
         self._journal = Journal(place.journal) if self._writes else None
@@ -261,6 +270,7 @@ class _Training:
         if self._writes:
             checkpoint = Checkpoint(self._config, self._frontend.to_state(), copied_weights(self._model))
             self._shelf.keep_last(replace(checkpoint, training=self._state(state)))
+        self._archive_if_possible()
         self._watch.start()
 
     def _keep(self, measured: Metrics) -> None:
@@ -271,6 +281,16 @@ class _Training:
         self._shelf.keep_if_good(self._epoch, checkpoint)
         self._journal.metrics(self._fitting.steps, self._epoch, measured)
         self._shelf.keep_last(replace(checkpoint, training=self._state()))
+        self._archive_if_possible()
+
+    def _archive_if_possible(self) -> None:
+        """Copy the trial; what does not answer now is tried again, and at the end it is an error."""
+        if self._archive is None:
+            return
+        try:
+            self._archive.store()
+        except StorageError as error:
+            logger.warning("not archived, tried again after the next epoch: %s", error)
 
     def _state(self, part: dict[str, object] | None = None) -> dict[str, object]:
         assert self._journal is not None
@@ -346,6 +366,8 @@ class _Training:
     def _end(self, state: str) -> TrialResult:
         self._note(state)
         logger.info("%s", state)
+        if self._archive is not None:
+            self._archive.store()
         return TrialResult(self._key, state, self._metrics, self._place.path)
 
 

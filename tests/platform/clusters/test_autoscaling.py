@@ -16,6 +16,18 @@ FAKE_HEAD = "ray.head.default"
 FAKE_PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 HEAD_ID = "f" * 51 + "00000"
 SWEEP = "tests/platform/clusters/tiny/two_gpus.yaml"
+JOB = """
+import os, sys
+from paraformer_platform.clusters.job_server import connect
+from paraformer_platform.clusters.submission import Job
+url, folder, command = sys.argv[1:]
+# Without an upload: the provider's nodes share the head's disk, and each that unpacks one deletes it from
+# under the others.
+client = connect(url)
+environment = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
+entry = f"cd {folder} && {command}"
+sys.exit(Job(client, client.submit_job(entrypoint=entry, runtime_env=environment)).follow(sys.stdout.write))
+"""
 
 
 def fake_config(repository, gcs: str) -> dict:
@@ -81,10 +93,11 @@ def test_workers_come_for_a_sweeps_trials_and_go_after_them(
     assert len(cluster.living_nodes()) == 1
     size = Size(cluster)
     size.start()
-    arguments = ("submit", SWEEP, f"--address={cluster.url}", f"--storage={tmp_path}")
-    answer = cluster.run("-m", "paraformer_platform", *arguments, timeout=300, cwd=repository)
+    (tmp_path / "tests").symlink_to(repository / "tests")  # its data folder shall not be the checkout's
+    command = f"python -m paraformer_platform sweep {SWEEP} --address auto --override=storage={tmp_path}/runs"
+    answer = cluster.run("-c", JOB, cluster.url, str(tmp_path), command, timeout=300)
     size.over.set()
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert len(list(tmp_path.glob("trials/*/results/summary.json"))) == 2
+    assert len(list(tmp_path.glob("runs/trials/*/results/summary.json"))) == 2
     assert size.most == 3
     wait_until(lambda: len(cluster.living_nodes()) == 1, 60, "the workers' end")

@@ -143,7 +143,7 @@ def test_findings_keep_to_the_terminals_width():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch can use the GPU of this machine")
 def test_gpus_that_torch_cannot_use_are_an_error(tmp_path, monkeypatch):
-    """An old driver: its tool shows the GPU, torch does not. Here the tool is a script, and no GPU is there."""
+    """An old driver: its tool shows the GPU, torch does not. Here it is a script without a GPU."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho NVIDIA H100\n")
     tool.chmod(0o755)

@@ -214,7 +214,7 @@ def launcher(storage: Path, url: str) -> subprocess.Popen[str]:
 def test_two_launchers_of_one_sweep_share_its_trials_and_both_end_well(url: str, tmp_path: Path) -> None:
     both = [launcher(tmp_path, url) for _ in range(2)]
     outputs = [process.communicate(timeout=200)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
+    assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
     for output in outputs:
         assert json.loads(output.splitlines()[-1]) == {"completed": 4, "stop_reason": None}
     computed = {log.parent.name: log.read_text().split() for log in tmp_path.glob("trials/*/computed.log")}
