@@ -19,7 +19,7 @@ class TrackingError(ParaformerError, RuntimeError):
     """The MLflow store cannot be reached or holds something unexpected."""
 
 
-class StorageError(ParaformerError, OSError):
+class RemoteError(ParaformerError, OSError):
     """A file system by URI that cannot be reached, read or written."""
 
 

@@ -4,7 +4,6 @@ What the user can mend (a ``ParaformerError``) is one message on standard error 
 130. A traceback is a fault of this program.
 """
 
-import errno
 import os
 import sys
 from typing import Annotated
@@ -36,14 +35,6 @@ from paraformer_platform.cli import (
 from paraformer_platform.cli.verb import Verb, VerbGroup
 
 USER_FAULT = 2
-DISK_FAULTS = {
-    errno.ENOSPC: "no space left; free some, or name a folder on another disk",
-    errno.EDQUOT: "the quota is used up; free some space, or name a folder on another disk",
-    errno.EROFS: "it is read-only; name another folder",
-    errno.EACCES: "permission denied; make it writable, or name another folder",
-    errno.EPERM: "permission denied; make it writable, or name another folder",
-}
-"""What a disk refuses, by errno, and what to do; other errors of the system are faults of this program."""
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
@@ -59,10 +50,12 @@ class Verbs(VerbGroup):
             typer.echo(f"paraformer: {error}", err=True)
             sys.exit(USER_FAULT)
         except OSError as error:
-            if error.errno not in DISK_FAULTS:
+            from paraformer_platform.whole_file import REMEDIES
+
+            if error.errno not in REMEDIES:
                 raise
-            reason, where = DISK_FAULTS[error.errno], error.filename or "the storage or the temporary folder"
-            typer.echo(f"paraformer: {where} cannot be written: {reason}", err=True)
+            where = error.filename or "the storage, or the folder of temporary files,"
+            typer.echo(f"paraformer: {where} cannot be written: {REMEDIES[error.errno]}", err=True)
             sys.exit(USER_FAULT)
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)

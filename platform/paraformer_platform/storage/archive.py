@@ -24,7 +24,7 @@ class Archive:
         folder: The trial's folder on this machine.
 
     Raises:
-        StorageError: the file system is not known, or does not answer.
+        RemoteError: the file system is not known, or does not answer.
     """
 
     def __init__(self, uri: str, trial_key: str, folder: Path) -> None:
@@ -36,7 +36,7 @@ class Archive:
         """Fetch the trial if this machine has nothing of it; tell whether there was something.
 
         Raises:
-            StorageError: it cannot be read.
+            RemoteError: it cannot be read.
         """
         with only_one(self._folder):  # a gang's workers on one machine come here together
             return self._fetch()
@@ -57,7 +57,7 @@ class Archive:
         """Copy what has changed since the last time, and delete there what is gone here.
 
         Raises:
-            StorageError: it cannot be written.
+            RemoteError: it cannot be written.
         """
         here = dict(self._files())
         for name in sorted(here, key=_turn):

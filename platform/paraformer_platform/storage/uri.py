@@ -11,7 +11,6 @@ there afterwards. The credentials are those of the machine: environment, profile
 
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -21,7 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from paraformer_platform.errors import StorageError
+from paraformer_platform.errors import RemoteError, StorageError
+from paraformer_platform.whole_file import whole_file
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
 """Also as `pathlib` leaves it, with one slash; a single letter would be a drive of Windows."""
@@ -47,7 +47,7 @@ class Remote:
         uri: Of the folder.
 
     Raises:
-        StorageError: no such kind of file system is known here, or it does not answer.
+        RemoteError: no such kind of file system is known here, or it does not answer.
     """
 
     def __init__(self, uri: str) -> None:
@@ -70,13 +70,8 @@ class Remote:
     def fetch(self, name: str, into: Path) -> None:
         """Copy a file to this machine, at once or not at all."""
         with explained(f"{self.uri}/{name}", "read"):
-            into.parent.mkdir(parents=True, exist_ok=True)
-            partial = into.with_name(f".{into.name}.{os.getpid()}.partial")
-            with self._files.open_input_stream(self._at(name)) as source, partial.open("wb") as target:
+            with self._files.open_input_stream(self._at(name)) as source, whole_file(into) as target:
                 shutil.copyfileobj(source, target, 2**20)
-                target.flush()
-                os.fsync(target.fileno())
-            partial.replace(into)
 
     def store(self, file: Path, name: str) -> None:
         """Copy a file there, at once or not at all: under another name first."""
@@ -102,12 +97,12 @@ def fetched_folder(uri: str) -> Path:
     """Return a copy of a folder on this machine, made once for each state of it; looked at once per process.
 
     Raises:
-        StorageError: the folder cannot be read, or is empty.
+        RemoteError: the folder cannot be read, or is empty.
     """
     remote = Remote(uri)
     listing = remote.listing()
     if not listing:
-        raise StorageError(f"{remote.uri} holds no files; copy the corpus there, or correct the URI")
+        raise RemoteError(f"{remote.uri} holds no files; copy the corpus there, or correct the URI")
     state = hashlib.sha256(f"{remote.uri}{sorted(listing.items())}".encode()).hexdigest()[:16]
     folder = CACHE.expanduser() / state
     with only_one(folder):
@@ -123,7 +118,7 @@ def fetched_file(uri: str | Path) -> Path:
     """Return a copy of one file on this machine, fetched again each time.
 
     Raises:
-        StorageError: the file cannot be read.
+        RemoteError: the file cannot be read.
     """
     folder, _, name = as_uri(uri).rpartition("/")
     into = CACHE.expanduser() / hashlib.sha256(as_uri(uri).encode()).hexdigest()[:16] / name
@@ -143,11 +138,13 @@ def explained(place: str, verb: str) -> Iterator[None]:
     """Turn what file systems raise into one message with a remedy."""
     try:
         yield
+    except StorageError:  # this machine's disk, not theirs
+        raise
     except FileNotFoundError as error:
-        raise StorageError(f"{place} is not there, and cannot be {verb}; correct the URI") from error
+        raise RemoteError(f"{place} is not there, and cannot be {verb}; correct the URI") from error
     except Exception as error:  # pyarrow's, fsspec's and every package's of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StorageError(
+        raise RemoteError(
             f"{place} cannot be {verb}: {reason}. Check the URI, this machine's credentials for it, and that "
             "its package is installed (fsspec names it)"
         ) from error

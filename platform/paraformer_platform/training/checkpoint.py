@@ -55,7 +55,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint, from this machine or by URI.
 
     Raises:
-        StorageError: if a URI cannot be read.
+        RemoteError: if a URI cannot be read.
         CheckpointError: if it is missing, damaged or no checkpoint of ours.
     """
     path = fetched_file(path) if is_uri(path) else Path(path)

@@ -75,7 +75,7 @@ def corpus_folder(data: DataConfig) -> Path:
     """The folder of the manifests on this machine, fetched where it is given by URI.
 
     Raises:
-        StorageError: if it cannot be fetched.
+        RemoteError: if it cannot be fetched.
     """
     return fetched_folder(data.folder) if is_uri(data.folder) else Path(data.folder)
 

@@ -24,7 +24,7 @@ import torch
 
 from paraformer_platform.config.conversion import flat_params
 from paraformer_platform.config.schema import ExperimentConfig
-from paraformer_platform.errors import StorageError, TrainingError
+from paraformer_platform.errors import RemoteError, TrainingError
 from paraformer_platform.storage.archive import Archive
 from paraformer_platform.tracking.environment import describe_environment
 from paraformer_platform.training import journal as events
@@ -100,7 +100,7 @@ def train(
         ConfigError: if the folder holds another training.
         DataError: if manifests or audio are faulty.
         TrainingError: if the losses are no longer finite.
-        StorageError: if the archive does not answer at the start or at the end.
+        RemoteError: if the archive does not answer at the start or at the end.
     """
     place = TrialFolder(Path(folder))
     preparation = preparation or prepare(config)
@@ -289,7 +289,7 @@ class _Training:
             return
         try:
             self._archive.store()
-        except StorageError as error:
+        except RemoteError as error:
             logger.warning("not archived, tried again after the next epoch: %s", error)
 
     def _state(self, part: dict[str, object] | None = None) -> dict[str, object]:

@@ -12,7 +12,7 @@ from paraformer.errors import ConfigError
 from paraformer_platform.config.conversion import config_from_dict
 from paraformer_platform.config.load import load_experiment
 from paraformer_platform.config.schema import ExperimentConfig
-from paraformer_platform.errors import StorageError
+from paraformer_platform.errors import RemoteError
 from paraformer_platform.storage import uri as uri_module
 from paraformer_platform.storage.uri import Remote, fetched_folder, store_folder
 from paraformer_platform.training.assessment import assess
@@ -67,9 +67,10 @@ def test_a_training_goes_on_elsewhere_from_its_archive(config: ExperimentConfig,
     assert measured(tmp_path / "second") == measured(whole)
     remote = Remote(f"{config.archive}/{result.trial_key}")
     archived, here = set(remote.listing()), tmp_path / "second"
+    kept = [path for path in here.rglob("*") if path.is_file() and not path.name.startswith(".")]
     assert archived == {
-        path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()
-    }  # what was dropped here is dropped there
+        path.relative_to(here).as_posix() for path in kept
+    }  # what was dropped is dropped there
     again = train(
         config, tmp_path / "third", LocalReporter(), on_step=lambda *_: pytest.fail("it is trained")
     )
@@ -109,7 +110,7 @@ def test_an_archive_that_does_not_answer_is_said_before_training(
     config: ExperimentConfig, tmp_path: Path
 ) -> None:
     gone = replace(config, archive="carrier-pigeon://loft")
-    with pytest.raises(StorageError, match="carrier-pigeon"):
+    with pytest.raises(RemoteError, match="carrier-pigeon"):
         train(gone, tmp_path / "run", LocalReporter())
     assert not (tmp_path / "run").exists()
 
@@ -122,7 +123,7 @@ def test_an_archive_that_fails_in_between_is_caught_up_with(
     def sometimes(self: Remote, file: Path, name: str) -> None:
         calls.append(name)
         if 3 <= len(calls) <= 5:
-            raise StorageError("no answer")
+            raise RemoteError("no answer")
         store(self, file, name)
 
     monkeypatch.setattr(Remote, "store", sometimes)

@@ -5,7 +5,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from paraformer_platform.errors import StorageError
+from paraformer_platform.errors import RemoteError
 from paraformer_platform.storage import uri as module
 from paraformer_platform.storage.uri import Remote, as_uri, fetched_file, fetched_folder, is_uri, store_folder
 
@@ -93,12 +93,12 @@ def test_what_breaks_off_leaves_no_half_a_folder(
     def lost(self: Remote, name: str, into: Path) -> None:
         calls.append(name)
         if len(calls) == 2:
-            raise StorageError("the connection is lost")
+            raise RemoteError("the connection is lost")
         fetch(self, name, into)
 
     with monkeypatch.context() as changed:
         changed.setattr(Remote, "fetch", lost)
-        with pytest.raises(StorageError, match="connection is lost"):
+        with pytest.raises(RemoteError, match="connection is lost"):
             fetched_folder(place)
     assert (fetched_folder(place) / "audio/a.flac").stat().st_size == 10_000
 
@@ -111,16 +111,16 @@ def test_what_breaks_off_leaves_no_half_a_folder(
     ],
 )
 def test_what_is_not_there_is_said(uri: str, words: str) -> None:
-    with pytest.raises(StorageError, match=words):
+    with pytest.raises(RemoteError, match=words):
         fetched_folder(uri)
 
 
 def test_a_file_that_is_not_there_is_said(place: str) -> None:
-    with pytest.raises(StorageError, match=r"there/best\.pt is not there, and cannot be read"):
+    with pytest.raises(RemoteError, match=r"there/best\.pt is not there, and cannot be read"):
         fetched_file(f"{place}/best.pt")
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(RemoteError, match="cannot be written"):
         Remote(f"file://{tmp_path}/file").store(tmp_path / "file", "a/b")
