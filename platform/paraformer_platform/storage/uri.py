@@ -69,9 +69,12 @@ class Remote:
 
     def fetch(self, name: str, into: Path) -> None:
         """Copy a file to this machine, at once or not at all."""
-        with explained(f"{self.uri}/{name}", "read"):
-            with self._files.open_input_stream(self._at(name)) as source, whole_file(into) as target:
-                shutil.copyfileobj(source, target, 2**20)
+        with (
+            explained(f"{self.uri}/{name}", "read"),
+            self._files.open_input_stream(self._at(name)) as source,
+            whole_file(into) as target,
+        ):
+            shutil.copyfileobj(source, target, 2**20)
 
     def store(self, file: Path, name: str) -> None:
         """Copy a file there, at once or not at all: under another name first."""

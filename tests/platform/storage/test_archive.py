@@ -68,9 +68,7 @@ def test_a_training_goes_on_elsewhere_from_its_archive(config: ExperimentConfig,
     remote = Remote(f"{config.archive}/{result.trial_key}")
     archived, here = set(remote.listing()), tmp_path / "second"
     kept = [path for path in here.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    assert archived == {
-        path.relative_to(here).as_posix() for path in kept
-    }  # what was dropped is dropped there
+    assert archived == {path.relative_to(here).as_posix() for path in kept}
     again = train(
         config, tmp_path / "third", LocalReporter(), on_step=lambda *_: pytest.fail("it is trained")
     )
