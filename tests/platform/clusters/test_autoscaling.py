@@ -99,5 +99,5 @@ def test_workers_come_for_a_sweeps_trials_and_go_after_them(
     size.over.set()
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert len(list(tmp_path.glob("runs/trials/*/results/summary.json"))) == 2
-    assert size.most == 3
+    assert size.most >= 3  # Tune may ask for one more while it starts the next trial
     wait_until(lambda: len(cluster.living_nodes()) == 1, 60, "the workers' end")
