@@ -81,6 +81,12 @@ def test_nor_with_another_front_end_or_attention() -> None:
     assert_batch_changes_nothing(build("sanm", front_end="lfr", attention="local"))
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.usefixtures("example_folder")
+def test_nor_with_the_attention_of_the_examples(encoder: str) -> None:
+    assert_batch_changes_nothing(build(encoder, attention="local_attention:LocalAttention"))
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("predictor", PREDICTORS)
 def test_decoding_is_deterministic(predictor: str, decoder: str) -> None:

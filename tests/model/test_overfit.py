@@ -46,7 +46,8 @@ def transcripts(batch: Batch) -> list[list[int]]:
     return [row[:size] for row, size in zip(batch.tokens.tolist(), batch.token_lens.tolist(), strict=True)]
 
 
-def steps_until_known(config: ModelConfig, batch: Batch) -> int | None:
+def steps_until_known(config: ModelConfig, batch: Batch, **decoding: object) -> int | None:
+    """Steps after which the model writes the transcripts; None where it does not learn to."""
     torch.manual_seed(0)
     model = Paraformer.from_config(config, vocab_size=VOCABULARY, feature_dim=batch.features.shape[2])
     objective = TrainingObjective(model, config.loss)
@@ -57,16 +58,18 @@ def steps_until_known(config: ModelConfig, batch: Batch) -> int | None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 0:
-            found = decode(model, batch.features, batch.feat_lens)
+            found = decode(model, batch.features, batch.feat_lens, **decoding)  # type: ignore[arg-type]
             if [hypothesis.tokens for hypothesis in found] == transcripts(batch):
                 return step
     return None
 
 
-def tiny(encoder: str, predictor: str, ratio: float, decoder: str = "transformer") -> ModelConfig:
+def tiny(
+    encoder: str, predictor: str, ratio: float, decoder: str = "transformer", attention: str = "full"
+) -> ModelConfig:
     size = {"num_layers": 1, "hidden_dim": 64, "num_heads": 2, "ffn_dim": 128, "dropout": 0.0}
     return ModelConfig(
-        encoder=EncoderConfig(kind=encoder, **size),  # type: ignore[arg-type]
+        encoder=EncoderConfig(kind=encoder, attention=attention, **size),  # type: ignore[arg-type]
         predictor=PredictorConfig(kind=predictor, num_layers=1, hidden_dim=64, dropout=0.0),
         sampler=SamplerConfig(ratio),
         decoder=DecoderConfig(kind=decoder, **size),  # type: ignore[arg-type]
@@ -88,3 +91,19 @@ def test_it_learns_real_utterances_by_heart(
 @pytest.mark.parametrize("decoder", ["sanm", "autoregressive"])
 def test_so_do_the_other_decoders(decoder: str, utterances: Batch) -> None:
     assert steps_until_known(tiny("sanm", "cif", 0.4, decoder), utterances) is not None
+
+
+@pytest.mark.speech
+@pytest.mark.usefixtures("example_folder")
+@pytest.mark.parametrize("encoder", ["transformer", "conformer"])
+def test_so_does_the_attention_of_the_examples(encoder: str, utterances: Batch) -> None:
+    own = tiny(encoder, "cif", 0.4, attention="local_attention:LocalAttention")
+    assert steps_until_known(own, utterances) is not None
+
+
+@pytest.mark.speech
+@pytest.mark.usefixtures("example_folder")
+def test_the_decoding_of_the_examples_writes_what_was_learnt(utterances: Batch) -> None:
+    """Drawn from the nuclei of a model without doubts, the transcripts are the true ones."""
+    own = {"strategy": "nucleus_sampling:nucleus_sampling", "top_p": 0.5}
+    assert steps_until_known(tiny("transformer", "cif", 0.4), utterances, **own) is not None
