@@ -30,6 +30,10 @@ SELECTION: Final = "training.selection"
 """Parameter that names the score by which a trial's best epoch is chosen."""
 GROUP_PREFIX: Final = "group_"
 """Begins the columns of test results that tell which groups an utterance belongs to."""
+AMOUNT_PREFIX: Final = "metric:"
+WEIGHT_PREFIX: Final = "weight:"
+"""Begin the columns of test results that hold a metric of the user's own: what an utterance scored, and what
+it counts."""
 MISSING: Final = "missing"
 """State of a planned trial of which the store holds no run."""
 STATE_OF_STATUS: Final = {

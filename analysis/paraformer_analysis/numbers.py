@@ -10,6 +10,7 @@ from paraformer_analysis import names
 from paraformer_analysis.bootstrap import Estimate
 from paraformer_analysis.effects import Effects
 from paraformer_analysis.history import History
+from paraformer_analysis.own_metrics import OwnMetric
 from paraformer_analysis.records import Records
 from paraformer_analysis.slices import Slice
 from paraformer_analysis.table import AblationTable, Row
@@ -80,6 +81,23 @@ def slice_numbers(slices: Sequence[Slice]) -> pd.DataFrame:
                 "verdict": one.verdict.value,
             }
             for one in slices
+        ]
+    )
+
+
+def own_metric_numbers(found: Sequence[OwnMetric]) -> pd.DataFrame:
+    """Collect the metrics of the user's own."""
+    return pd.DataFrame(
+        [
+            {
+                "metric": one.metric,
+                "variant": one.variant,
+                "value": one.value,
+                **_spread("difference", one.difference),
+                "p": one.p,
+                "p_corrected": one.p_corrected,
+            }
+            for one in found
         ]
     )
 

@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from paraformer_analysis import display, narrative, palette
+from paraformer_analysis.display_own_metrics import own_metric_grid
 from paraformer_analysis.display_search import search_grid
 from paraformer_analysis.display_slices import slice_grid
 from paraformer_analysis.reproduction import reproduction
@@ -46,6 +47,7 @@ def _context(report: "Report", with_pictures: bool) -> dict[str, Any]:
         "power": display.power_grid(table) if report.comparable else None,
         "effects": display.effect_grid(report.effects, records.design) if report.effects else None,
         "slices": slice_grid(report.slices, table),
+        "own_metrics": own_metric_grid(report.own_metrics, table),
         "search": search_grid(report.history, report.tries_are_compared) if report.history else None,
         "search_story": narrative.search_story(records, report.history) if report.history else "",
         "changes": [(row.variant, row.changes) for row in table.rows if row.changes],

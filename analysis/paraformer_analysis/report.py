@@ -5,7 +5,7 @@ a store answers. ::
 
     <out>/report.html      everything, self-contained
     <out>/report.md        the same, with the figures beside it
-    <out>/table.csv, trials.csv, effects.csv, slices.csv, search.csv, each also as .parquet
+    <out>/table.csv, trials.csv, effects.csv, slices.csv, own_metrics.csv, search.csv, each also as .parquet
     <out>/table.tex
     <out>/figures/*.png, *.svg
 
@@ -29,9 +29,11 @@ from paraformer_analysis.numbers import (
     effect_numbers,
     history_numbers,
     numbers,
+    own_metric_numbers,
     slice_numbers,
     trial_numbers,
 )
+from paraformer_analysis.own_metrics import OwnMetric, build_own_metrics
 from paraformer_analysis.page import markdown, page
 from paraformer_analysis.pictures import Picture, curve_pictures, search_pictures, table_pictures
 from paraformer_analysis.records import Records, read_pair, read_sweep
@@ -56,6 +58,7 @@ class Report:
     effects: Effects | None
     slices: tuple[Slice, ...]
     slice_notes: tuple[Deviation, ...]
+    own_metrics: tuple[OwnMetric, ...]
     history: History | None
     """What a search did; None for other sweeps."""
     uri: str
@@ -104,6 +107,8 @@ class Report:
             found["effects"] = effect_numbers(self.effects)
         if self.slices:
             found["slices"] = slice_numbers(self.slices)
+        if self.own_metrics:
+            found["own_metrics"] = own_metric_numbers(self.own_metrics)
         if self.history is not None:
             found["search"] = history_numbers(self.history)
         return found
@@ -170,6 +175,7 @@ def make_report(records: Records, uri: str) -> Report:
         effects=sweep_effects(shown, table.scores),
         slices=tuple(found),
         slice_notes=tuple(notes),
+        own_metrics=tuple(build_own_metrics(shown, table)) if may is not None else (),
         history=search_history(searched(records)) if records.design.searches else None,
         uri=uri,
     )

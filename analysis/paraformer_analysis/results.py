@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from paraformer_analysis.names import GROUP_PREFIX, TEST_FILE
+from paraformer_analysis.names import AMOUNT_PREFIX, GROUP_PREFIX, TEST_FILE, WEIGHT_PREFIX
 
 TEXT_COLUMNS = ("id", "speaker", "reference", "hypothesis")
 COUNT_COLUMNS = (
@@ -30,6 +30,10 @@ EXTRA_COLUMNS = (
 """Read where they are; a trial without them still enters the table."""
 
 
+OWN_PREFIXES = (AMOUNT_PREFIX, WEIGHT_PREFIX)
+KEPT_PREFIXES = (GROUP_PREFIX, *OWN_PREFIXES)
+
+
 def parse_results(table: bytes | None) -> tuple[pd.DataFrame | None, str]:
     """Read a results table; texts stay texts, also those that spell ``null`` or ``nan``."""
     if table is None:
@@ -40,7 +44,7 @@ def parse_results(table: bytes | None) -> tuple[pd.DataFrame | None, str]:
             io.BytesIO(table),
             dtype=str,
             keep_default_na=False,
-            usecols=lambda column: column in wanted or str(column).startswith(GROUP_PREFIX),
+            usecols=lambda column: column in wanted or str(column).startswith(KEPT_PREFIXES),
         )
     except (ValueError, UnicodeDecodeError) as error:
         return None, f"{TEST_FILE} cannot be read: {error}"
@@ -51,7 +55,8 @@ def parse_results(table: bytes | None) -> tuple[pd.DataFrame | None, str]:
 
 
 def _checked(frame: pd.DataFrame) -> tuple[pd.DataFrame | None, str]:
-    numeric = [column for column in (*COUNT_COLUMNS, *EXTRA_COLUMNS) if column in frame]
+    own = [column for column in frame if str(column).startswith(OWN_PREFIXES)]
+    numeric = [column for column in (*COUNT_COLUMNS, *EXTRA_COLUMNS, *own) if column in frame]
     for column in numeric:
         frame[column] = pd.to_numeric(frame[column], errors="coerce")
     counts = frame[list(COUNT_COLUMNS)]
