@@ -54,6 +54,7 @@ bench: setup
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/sweep_scale.py
 	$(BIN)/python benchmarks/gpu_training.py
+	$(BIN)/python benchmarks/sweep_overhead.py
 
 # The corpus first: paraformer data prepare audio_cmn <its folder> data/audio_cmn --text pinyin
 bench-accuracy: setup

@@ -23,15 +23,15 @@ def status(name: NameArgument, storage: StorageOption = Path("runs"), as_json: J
     from paraformer_platform.sweeps.sync import read_sweep
 
     lock, records = read_sweep(name, storage)
-    metric = lock["metric"]["name"]
-    rows = [_row(trial, records.get(trial["trial_key"]), metric) for trial in lock["trials"]]
+    metrics = [item["name"] for item in (lock["metric"], *lock.get("secondary_metrics", ()))]
+    rows = [_row(trial, records.get(trial["trial_key"]), metrics) for trial in lock["trials"]]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    _print(name, metric, rows)
+    _print(name, metrics, rows)
 
 
-def _row(trial: dict[str, Any], record: "Record | None", metric: str) -> dict[str, Any]:
+def _row(trial: dict[str, Any], record: "Record | None", metrics: list[str]) -> dict[str, Any]:
     from paraformer_platform.sweeps.sync import state_of
 
     return {
@@ -40,23 +40,23 @@ def _row(trial: dict[str, Any], record: "Record | None", metric: str) -> dict[st
         "trial_key": trial["trial_key"],
         "state": state_of(record),
         "attempts": record.attempts if record else 0,
-        metric: record.result.get(metric) if record and record.result else None,
+        **{name: record.result.get(name) if record and record.result else None for name in metrics},
         "error": record.error if record else None,
     }
 
 
-def _print(name: str, metric: str, rows: list[dict[str, Any]]) -> None:
+def _print(name: str, metrics: list[str], rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    headings = ("variant", "seed", "state", "attempts", metric, "trial_key", "error")
+    headings = ("variant", "seed", "state", "attempts", *metrics, "trial_key", "error")
     for heading in headings:
         # A key is there to be copied; an error is cut, the ledger and the trial's folder have all of it.
         table.add_column(heading, no_wrap=True, overflow="ellipsis" if heading == "error" else "fold")
     for row in rows:
-        value = row[metric]
-        shown = {**row, metric: "" if value is None else f"{value:.4f}", "error": row["error"] or ""}
+        values = {name: "" if row[name] is None else f"{row[name]:.4f}" for name in metrics}
+        shown = {**row, **values, "error": row["error"] or ""}
         table.add_row(*(str(shown[heading]) for heading in headings))
     counts = Counter(row["state"] for row in rows)
     console = Console()

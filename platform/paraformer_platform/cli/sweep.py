@@ -88,11 +88,11 @@ def print_plan(launch: "Launch", as_json: bool = False) -> None:
     """Print every planned trial, with what the ledger knows of it, and keep the plan in the lock file."""
     from rich.console import Console
 
+    from paraformer_platform.sweeps.ledger import Ledger
     from paraformer_platform.sweeps.plan_table import plan_rows, plan_table
-    from paraformer_platform.sweeps.sync import ledger_of
 
     launch.write_lock()
-    known = ledger_of(launch.storage).records([trial.trial_key for trial in launch.plan.trials])
+    known = Ledger(launch.ledger_url).records([trial.trial_key for trial in launch.plan.trials])
     if as_json:
         typer.echo(json.dumps(plan_rows(launch.plan, known), indent=1))
     else:
@@ -119,6 +119,10 @@ def report_outcome(launch: "Launch", outcome: "SweepOutcome", as_json: bool = Fa
         return
     for label, error in outcome.failures.items():
         typer.echo(f"failed: {label}: {error}", err=True)
+    if outcome.ended_early:
+        typer.echo(
+            f"Ended early by early_terminate: {outcome.ended_early} trials; the report leaves them out."
+        )
     if outcome.unsent:
         typer.echo(
             f"MLflow did not take everything of {len(outcome.unsent)} runs; it is in {launch.storage}. "

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from paraformer_platform.clusters.preflight import Node
+from paraformer_platform.clusters.preflight import Node, node_of
 
 BOOTSTRAP_FILE = Path("~/ray_bootstrap_config.yaml")
 """Where ``ray up`` puts the autoscaler's configuration on the head."""
@@ -41,5 +41,5 @@ def _types_of_ray_up(file: Path = BOOTSTRAP_FILE) -> Iterable[tuple[str, Mapping
 
 def _nodes(name: str, resources: Mapping[str, float], most: int) -> list[Node]:
     count = WITHOUT_END if most < 0 else most
-    node = Node(f"{name} (to come)", resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+    node = node_of(f"{name} (to come)", resources)
     return [node] * min(count, WITHOUT_END)

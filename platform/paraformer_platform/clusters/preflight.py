@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from paraformer_platform.errors import ClusterError
 
+GPU_MEMORY = "gpu_mem_gb"
+"""Resource by which a node may tell the memory of all its GPUs."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -13,6 +16,10 @@ class Node:
     address: str
     cpus: float
     gpus: float
+    node_id: str = ""
+    """Ray's id of a living node."""
+    gpu_memory_gb: float | None = None
+    """Memory of its smallest GPU, where known; in units of 2^30 bytes."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,17 @@ class Request:
     gpus_per_worker: float
     most_workers: int = 0
     """Most workers that it trains on; never below `workers`."""
+    gpu_mem_gb: float = 0.0
+    """GPU memory that each worker needs; `gpu_memory.share_gpus` turns it into a share of a GPU."""
 
     def __post_init__(self) -> None:
         """Take the fewest for the most where nothing else was said."""
         object.__setattr__(self, "most_workers", max(self.workers, self.most_workers))
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether it trains on GPUs."""
+        return self.gpus_per_worker > 0 or self.gpu_mem_gb > 0
 
     @property
     def is_elastic(self) -> bool:
@@ -38,8 +52,13 @@ class Request:
     def fits_on(self, node: Node) -> int:
         """Return how many workers of this trial one node can hold."""
         by_cpu = node.cpus // self.cpus_per_worker if self.cpus_per_worker else float("inf")
-        by_gpu = node.gpus // self.gpus_per_worker if self.gpus_per_worker else float("inf")
+        by_gpu = _workers_on(node.gpus, self.gpus_per_worker) if self.gpus_per_worker else float("inf")
         return int(min(by_cpu, by_gpu, self.workers))
+
+
+def _workers_on(gpus: float, each: float) -> float:
+    """Return how many workers share some GPUs; a fraction lies on one GPU, never on two."""
+    return gpus // each if each >= 1 else gpus * (1 // each)
 
 
 def gangs_at_once(request: Request, nodes: Sequence[Node]) -> int:
@@ -79,4 +98,11 @@ def nodes_from_ray(records: Sequence[Mapping[str, object]]) -> list[Node]:
 def _node(record: Mapping[str, object]) -> Node:
     resources = record["Resources"]
     assert isinstance(resources, Mapping)
-    return Node(str(record["NodeManagerAddress"]), resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+    return node_of(str(record["NodeManagerAddress"]), resources, str(record.get("NodeID", "")))
+
+
+def node_of(address: str, resources: Mapping[str, float], node_id: str = "") -> Node:
+    """Describe a node by the resources that it was started with, or will be."""
+    gpus, memory = resources.get("GPU", 0.0), resources.get(GPU_MEMORY)
+    card = memory / gpus if memory and gpus else None
+    return Node(address, resources.get("CPU", 0.0), gpus, node_id, card)

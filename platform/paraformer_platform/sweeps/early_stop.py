@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -17,13 +18,21 @@ def scheduler_for(spec: SweepSpec, num_epochs: int) -> "Callable[[], TrialSchedu
     Args:
         spec: The sweep file.
         num_epochs: Epochs of a whole training.
+
+    Raises:
+        SweepError: No trial would ever be judged.
     """
     settings = spec.early_terminate
     if settings is None:
         return None
-    from paraformer_platform.sweeps.runner_tune import make_scheduler
-
     max_iter = settings.max_iter or num_epochs
+    if settings.time_metric == "epoch" and settings.min_iter > max_iter:
+        raise SweepError(
+            f"early_terminate.min_iter ({settings.min_iter}) is beyond the training's {max_iter} epochs "
+            "(training.num_epochs); no trial would ever be judged: lower it or leave early_terminate out"
+        )
+    from paraformer_platform.sweeps.runner_scheduler import make_scheduler
+
     arguments: dict[str, Any] = {
         "kind": settings.type,
         "metric": judged_metric(spec.metric.name),

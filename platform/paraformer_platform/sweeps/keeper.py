@@ -72,6 +72,11 @@ class CheckpointKeeper:
         self._among_best: set[str] = set()
         """Trials whose best checkpoint is there only because they are among the best of the sweep."""
 
+    def trial_keys(self) -> tuple[str, ...]:
+        """Return the trials that the sweep's lock holds so far."""
+        own = self._holder(self._folder / LOCK_FILE)
+        return own.trial_keys if own else ()
+
     def trial_ended(self, trial_key: str) -> None:
         """Delete what is not kept of a trial that has ended, and of those that it beats.
 
@@ -88,8 +93,7 @@ class CheckpointKeeper:
             OSError: A file cannot be deleted.
             LedgerError: The ledger cannot be read.
         """
-        own = self._holder(self._folder / LOCK_FILE)
-        self._clean(set(own.trial_keys if own else ()))
+        self._clean(set(self.trial_keys()))
 
     def _clean(self, trial_keys: set[str]) -> None:
         holders = list(self._holders())

@@ -11,16 +11,18 @@ from paraformer_platform.config.conversion import config_to_dict, flat_params
 from paraformer_platform.config.identity import code_version
 from paraformer_platform.config.schema import DataConfig, ExperimentConfig
 from paraformer_platform.errors import SweepError
+from paraformer_platform.passwords import without_passwords
 from paraformer_platform.storage.uri import is_uri
 from paraformer_platform.sweeps.confirmation import ConfirmedTrials
 from paraformer_platform.sweeps.early_stop import scheduler_for
+from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, read_lock, write_lock
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, Planner, load_base, make_plan
 from paraformer_platform.sweeps.queue import Limits, PlannedTrials, TrialSource
 from paraformer_platform.sweeps.runner import SweepJob, TrialSheet, choose_execution
 from paraformer_platform.sweeps.search import SearchTrials
 from paraformer_platform.sweeps.spec import SweepSpec, load_sweep
-from paraformer_platform.sweeps.sync import SWEEP_FILE, ledger_of, ledger_url, read_sweep, sweep_folder
+from paraformer_platform.sweeps.sync import SOURCE_FILE, SWEEP_FILE, ledger_url, read_sweep, sweep_folder
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import resolve_tracking_uri
 from paraformer_platform.training.corpus import ensure_corpus, read_corpus
@@ -30,7 +32,6 @@ from paraformer_platform.whole_file import remove_leftovers, write_whole
 if TYPE_CHECKING:
     from paraformer_platform.training.corpus import Progress
 
-SOURCE_FILE = "launch.json"
 PROPOSALS_FILE = "proposals.jsonl"
 CONFIRMED_FILE = "confirmed.json"
 NO_LIMIT = 10**9
@@ -125,7 +126,7 @@ class Launch:
         if before is None:
             return False
         keys = [trial["trial_key"] for trial in before["trials"]]
-        known = ledger_of(self.storage).records(keys).values()
+        known = Ledger(self.ledger_url).records(keys).values()
         return before["search"] is not None or any(record.attempts for record in known)
 
     def job(self) -> SweepJob:
@@ -136,12 +137,13 @@ class Launch:
             resources.cpus_per_worker,
             resources.gpus_per_worker,
             most_workers=resources.most_workers,
+            gpu_mem_gb=spec.resources.gpu_mem_gb or 0.0,
         )
         source, refresh = self._source()
         return SweepJob(
             name=spec.name,
             storage=self.storage,
-            ledger_url=ledger_url(self.storage),
+            ledger_url=self.ledger_url,
             source=source,
             describe=self._describe,
             metric=spec.metric.name,
@@ -157,9 +159,16 @@ class Launch:
             tags={**spec.tracking.tags, names.CODE: self.plan.code_version},
             files=(self.folder / LOCK_FILE, self.folder / SWEEP_FILE),
             scheduler=scheduler_for(spec, self.base.training.num_epochs),
+            secondary_metrics=tuple(metric.name for metric in spec.secondary_metrics),
+            description="\n\n".join(filter(None, (spec.hypothesis, spec.description))),
             checkpoints=spec.checkpoints,
             refresh_files=refresh,
         )
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is; it may hold a password."""
+        return ledger_url(self.storage, self.spec.ledger)
 
     @property
     def tracking_uri(self) -> str:
@@ -188,16 +197,15 @@ class Launch:
             write_lock(self.folder / LOCK_FILE, self.lock)
 
     def _describe(self, trial: PlannedTrial) -> TrialSheet:
-        config = trial.config
-        data_fingerprint = self._planner.fingerprint(config)
+        config = shown = without_passwords(trial.config)
         if self.options.address is not None:  # a worker's current folder is the upload, not this one
             config = replace(config, data=absolute(config.data))
         return TrialSheet(
             variant=trial.variant,
             seed=trial.seed,
             config=config_to_dict(config),
-            params=flat_params(trial.config),
-            data_fingerprint=data_fingerprint,
+            params=flat_params(shown),
+            data_fingerprint=self._planner.fingerprint(trial.config),
             code_version=self.plan.code_version,
             whole=self.spec.confirm is not None and trial.seed in self.spec.confirm.seeds,
         )

@@ -59,6 +59,7 @@ def lock_of(
         "hypothesis": spec.hypothesis,
         "method": spec.method,
         "metric": {"name": spec.metric.name, "goal": spec.metric.goal},
+        "secondary_metrics": [{"name": item.name, "goal": item.goal} for item in spec.secondary_metrics],
         "baseline": "baseline" if any(variant.id == "baseline" for variant in variants) else None,
         "seeds": list(spec.seeds),
         "factors": _factors(variants),

@@ -11,6 +11,11 @@ STOPPED = "stopped"
 BUSY = "busy"
 """Another launcher is at work on the trial."""
 
+CLAIMED = "claimed"
+"""Key of the report by which a trial's worker says that it holds the trial and begins to train."""
+OUTCOME = "outcome"
+"""Key of the report by which a trial's worker hands back its `TrialOutcome`."""
+
 ERROR = "error"
 OUT_OF_MEMORY = "out of memory"
 WORKER_LOST = "worker lost"
@@ -25,7 +30,7 @@ class TrialOutcome:
     state: str
     """completed, failed, stopped or busy."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Final metrics of a completed trial."""
+    """Final metrics of a completed trial; of one that was ended early those of its last epoch."""
     error: str | None = None
     """``Class: message`` of a failed attempt."""
     error_kind: str | None = None
@@ -36,6 +41,13 @@ class TrialOutcome:
     """Whether the result was in the ledger already and nothing was trained."""
     seconds: float = 0.0
     """Wall time of this attempt."""
+    ended_early: bool = False
+    """Whether a stopped trial was ended for good by ``early_terminate``; others are gone on with."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the sweep is through with the trial."""
+        return self.state in (COMPLETED, FAILED) or self.ended_early
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, for the way from a worker to the driver."""

@@ -1,7 +1,7 @@
 """What a running sweep shows: one live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -35,6 +35,7 @@ class Progress:
         queue: The sweep's state.
         metric: Name of the metric that the sweep is about; its best value is shown.
         goal: minimize or maximize.
+        secondary: Names of further metrics, shown as trials end.
         concurrency: How many trials run at once.
         gpus_per_trial: For the GPU-hours left; 0 hides them.
         console: Where to write.
@@ -46,6 +47,7 @@ class Progress:
         *,
         metric: str,
         goal: str = "minimize",
+        secondary: Sequence[str] = (),
         concurrency: int = 1,
         gpus_per_trial: float = 0.0,
         console: Console | None = None,
@@ -53,10 +55,12 @@ class Progress:
     ) -> None:
         self._queue = queue
         self._metric = metric
+        self._shown = (metric, *secondary)
         self._better: Callable[[float, float], float] = min if goal == "minimize" else max
         self.concurrency = max(1, concurrency)
         """How many trials run at once, for the estimate of the time left."""
-        self._gpus = gpus_per_trial
+        self.gpus_per_trial = gpus_per_trial
+        """For the GPU-hours left; 0 hides them."""
         self._console = console or Console()
         self._clock = clock
         self._running: dict[str, RunningTrial] = {}
@@ -107,7 +111,7 @@ class Progress:
             best = value if self._best is None else self._better(value, self._best[0])
             self._best = (best, label) if self._best is None or best != self._best[0] else self._best
         if not outcome.stored:
-            self._announce(label, outcome, value)
+            self._announce(label, outcome)
 
     def note(self, text: str) -> None:
         """Show a remark under the table."""
@@ -144,8 +148,8 @@ class Progress:
         left = self.seconds_left()
         if left is None or not self._queue.left or self._queue.stop_reason is not None:
             return []
-        gpu = left * self.concurrency * self._gpus / 3600
-        return [f"about {duration(left)} left" + (f", {gpu:.1f} GPU-hours" if self._gpus else "")]
+        gpu = left * self.concurrency * self.gpus_per_trial / 3600
+        return [f"about {duration(left)} left" + (f", {gpu:.1f} GPU-hours" if self.gpus_per_trial else "")]
 
     def render(self) -> Group:
         """Return the live view: the summary and a row per running trial."""
@@ -167,12 +171,13 @@ class Progress:
             *("" if value is None else f"{value:.4f}" for value in shown),
         ]
 
-    def _announce(self, label: str, outcome: TrialOutcome, value: float | None) -> None:
+    def _announce(self, label: str, outcome: TrialOutcome) -> None:
         """Leave one line per ended trial above the live table."""
         if outcome.state == FAILED:
             detail = outcome.error or ""
         else:
-            detail = "" if value is None else f"{self._metric} {value:.4f}"
+            values = {name: outcome.metrics[name] for name in self._shown if name in outcome.metrics}
+            detail = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         line = f"{outcome.state:<9} {label}  {duration(outcome.seconds)}  {detail}"
         style = "red" if outcome.state == FAILED else ""
         self._console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)

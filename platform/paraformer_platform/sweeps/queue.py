@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 from paraformer_platform.sweeps.outcome import (
     BUSY,
-    COMPLETED,
     FAILED,
     OUT_OF_MEMORY,
     WORKER_LOST,
@@ -118,6 +117,8 @@ class TrialQueue:
     """The final outcome of every trial that has one."""
     stop_reason: str | None = None
     """Why no more trials are admitted; None while they are."""
+    seconds_before: Seconds = 0.0
+    """Time that earlier launches spent on trials of the sweep."""
     asked_to_stop: Callable[[], str | None] = lambda: None
     """Looked at before each admission; a reason ends it."""
     on_outcome: Callable[[QueuedTrial, TrialOutcome], None] = lambda trial, outcome: None
@@ -127,7 +128,7 @@ class TrialQueue:
         self._again: deque[tuple[Seconds, QueuedTrial]] = deque()
         self._tries: dict[str, _Tries] = {}
         self._begun = self.clock()
-        self._gpu_seconds = 0.0
+        self._seconds = self.seconds_before
 
     def next(self) -> QueuedTrial | None:
         """Return a trial to start now and count it as running; None when there is none at the moment."""
@@ -155,7 +156,7 @@ class TrialQueue:
     def ended(self, outcome: TrialOutcome) -> None:
         """Take note of how a running trial ended, and decide whether it is tried again."""
         trial = self.running.pop(outcome.trial_key)
-        self._gpu_seconds += outcome.seconds * self.limits.gpus_per_trial
+        self._seconds += outcome.seconds
         if outcome.state == BUSY:
             self._again.append((self.clock() + LOOK_AGAIN_AFTER, trial))
         elif outcome.state == FAILED and self.stop_reason is None and self._has_tries_left(outcome):
@@ -196,8 +197,7 @@ class TrialQueue:
 
     def _settle(self, trial: QueuedTrial, outcome: TrialOutcome) -> None:
         self.outcomes[trial.trial_key] = outcome
-        # One that was stopped because the sweep was is not over, it goes on when the sweep does.
-        if outcome.state in (COMPLETED, FAILED) or not self._admission_over():
+        if outcome.is_final:
             self.source.tell(trial, outcome)
         self.on_outcome(trial, outcome)
 
@@ -223,6 +223,7 @@ class TrialQueue:
         wall = self.clock() - self._begun
         if limits.wall_seconds is not None and wall >= limits.wall_seconds:
             return f"budget.wall: {wall / 3600:.2f} hours are over"
-        if limits.gpu_seconds is not None and self._gpu_seconds >= limits.gpu_seconds:
-            return f"budget.gpu_hours: {self._gpu_seconds / 3600:.2f} GPU-hours are used"
+        gpu_seconds = self._seconds * limits.gpus_per_trial
+        if limits.gpu_seconds is not None and gpu_seconds >= limits.gpu_seconds:
+            return f"budget.gpu_hours: {gpu_seconds / 3600:.2f} GPU-hours are used"
         return None

@@ -5,16 +5,18 @@ no MLflow run stays open, and the same command goes on from there. A driver that
 clean up: its Ray dies with it, and the next driver finds the claims of a process that is gone.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from paraformer_platform.clusters.connection import Connection
-from paraformer_platform.clusters.preflight import Request, check_request, gangs_at_once
+from paraformer_platform.clusters.gpu_memory import measured, share_gpus
+from paraformer_platform.clusters.preflight import Node, Request, check_request, gangs_at_once
 from paraformer_platform.clusters.ray_watch import RayWatch
+from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.interrupts import Interrupts
 from paraformer_platform.sweeps.keeper import CheckpointKeeper
 from paraformer_platform.sweeps.ledger import Ledger
@@ -23,16 +25,18 @@ from paraformer_platform.sweeps.progress import Progress
 from paraformer_platform.sweeps.queue import Limits, QueuedTrial, TrialQueue, TrialSource
 from paraformer_platform.sweeps.settings import CheckpointsConfig
 from paraformer_platform.sweeps.signals import ask_to_stop, clear_stop, stop_folder, stop_reason
-from paraformer_platform.sweeps.trial import TrainFunction, TrialTask
+from paraformer_platform.sweeps.trial import TrainFunction, TrialTask, epochs_of, stopped
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.environment import source_state
 from paraformer_platform.tracking.mlflow_store import RunStore, reachable
-from paraformer_platform.tracking.projection import TrialRecord
+from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
 from paraformer_platform.tracking.sweep_run import SweepRun
 from paraformer_platform.tracking.writer import Ending, TrackingWriter
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
+
+    from paraformer_platform.sweeps.runner_scheduler import CooperativeScheduler
 
 INTERRUPTED = "interrupted"
 RAY_DIED = "Ray died under the sweep"
@@ -97,6 +101,10 @@ class SweepJob:
     """Brings these files up to date; called as trials begin, and at the end."""
     scheduler: "Callable[[], TrialScheduler] | None" = None
     """Makes what judges running trials, for early stopping."""
+    secondary_metrics: tuple[str, ...] = ()
+    """Names of metrics that are shown too."""
+    description: str = ""
+    """What MLflow shows on the parent run's page."""
     checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
     """How many checkpoints are kept; the lock in the sweep's folder says the same."""
 
@@ -113,7 +121,13 @@ class SweepOutcome:
     completed: int
     failed: int
     stopped: int
+    """Trials that were stopped, for now or for good."""
+    ended_early: int
+    """Those that ``early_terminate`` ended for good."""
+    settled: int
+    """Trials that have an outcome."""
     planned: int
+    """Trials that there were to be at most; a search may end before."""
     stop_reason: str | None
     """Why trials were left out; None when none were."""
     run_id: str
@@ -130,8 +144,8 @@ class SweepOutcome:
 
     @property
     def whole(self) -> bool:
-        """Whether every planned trial is completed."""
-        return self.completed == self.planned
+        """Whether the sweep is through: every trial is completed, or was meant to be ended early."""
+        return self.stop_reason is None and self.completed + self.ended_early == self.settled
 
 
 def choose_execution(asked: str, request: Request) -> str:
@@ -166,8 +180,11 @@ class _Driver:
         self._job = job
         self._train = train
         self._interrupts = interrupts
+        self._request = job.request
         self._failures: dict[str, str] = {}
         self._untold_parent: tuple[str, ...] = ()
+        self._completed: list[QueuedTrial] = []
+        self._scheduler: CooperativeScheduler | None = None
         job.folder.mkdir(parents=True, exist_ok=True)
         clear_stop(job.folder)
         self._ledger = Ledger(job.ledger_url)
@@ -177,6 +194,9 @@ class _Driver:
             job.source,
             self._stored,
             job.limits,
+            seconds_before=sum(
+                self._records[key].seconds for key in self._keeper.trial_keys() if key in self._records
+            ),
             asked_to_stop=lambda: stop_reason(job.folder),
             on_outcome=self._on_outcome,
         )
@@ -184,28 +204,30 @@ class _Driver:
             self._queue,
             metric=job.metric,
             goal=job.goal,
+            secondary=job.secondary_metrics,
             concurrency=job.max_concurrent or 1,
             gpus_per_trial=job.request.most_workers * job.request.gpus_per_worker,
             console=console,
         )
-        store = RunStore(job.tracking_uri, job.experiment)
-        with reachable(store.uri):
+        self._store = RunStore(job.tracking_uri, job.experiment)
+        with reachable(self._store.uri):
             self._finished_runs = {
-                key for key, run in store.trial_runs().items() if run.info.status == names.FINISHED
+                key for key, run in self._store.trial_runs().items() if run.info.status == names.FINISHED
             }
-        self._writer = TrackingWriter(store)
-        self._parent = SweepRun(store, job.name, job.plan_hash, job.folder)
+        self._writer = TrackingWriter(self._store)
+        self._parent = SweepRun(self._store, job.name, job.plan_hash, job.folder)
         self._tags = {**job.tags, **source_state().tags(), names.SWEEP: job.name}
 
     def run(self) -> SweepOutcome:
         status = names.KILLED
         try:
             with reachable(self._job.tracking_uri):
-                self._parent.open(self._tags)
+                self._parent.open({**self._tags, **self._description()})
                 self._parent.log_files(self._job.files)
             with self._writer:
                 self._run_and_put_away()
             self._clean(self._keeper.sweep_ended)
+            self._draw_best_models()
             status = names.FAILED if self._queue.count(FAILED) else names.FINISHED
             status = names.KILLED if self._was_cut_short() else status
             self._job.refresh_files()
@@ -226,6 +248,9 @@ class _Driver:
         except Exception as error:  # whatever the back end raises, as in the writer
             self._untold_parent = (PARENT,)
             self._progress.note(f"MLflow does not take the end of the sweep: {str(error).splitlines()[0]}")
+
+    def _description(self) -> dict[str, str]:
+        return {names.DESCRIPTION: self._job.description} if self._job.description else {}
 
     def _run_and_put_away(self) -> None:
         """Run trials; whatever happens, leave no claim and no MLflow run open."""
@@ -251,8 +276,8 @@ class _Driver:
         with Connection(job.address) as connection, RayWatch(self._ray_died):
             self._interrupts.install()
             nodes = connection.capacity()
-            check_request(job.request, nodes)
-            at_once = min(gangs_at_once(job.request, nodes), job.max_concurrent or 10**6)
+            self._settle_request(measured(nodes) if job.request.gpu_mem_gb else nodes)
+            at_once = min(gangs_at_once(self._request, nodes), job.max_concurrent or 10**6)
             self._progress.concurrency = at_once
             self._interrupts.ask_first(self._ask_trials_to_stop)
             self._run_trials(
@@ -260,29 +285,52 @@ class _Driver:
                 gang_driver={**GANG_DRIVER, **connection.driver_resources()},
             )
 
+    def _settle_request(self, nodes: Sequence[Node]) -> None:
+        """Turn GPU memory into a share of a GPU, and refuse what these nodes can never hold."""
+        self._request = share_gpus(self._job.request, nodes)
+        check_request(self._request, nodes)
+        gpus = self._request.most_workers * self._request.gpus_per_worker
+        self._queue.limits = replace(self._queue.limits, gpus_per_trial=gpus)
+        self._progress.gpus_per_trial = gpus
+
     def _run_trials(self, max_concurrent: int | None, gang_driver: Mapping[str, float]) -> None:
         from paraformer_platform.sweeps.runner_gang import gang_training
         from paraformer_platform.sweeps.runner_tune import run_trials
 
-        job, request = self._job, self._job.request
+        job, request = self._job, self._request
         gang = job.execution == RAY_TRAIN
         run_trials(
             self._queue,
             self._task,
             gang_training(self._train, request) if gang else self._train,
+            ledger_url=job.ledger_url,
             listener=self,
             resources=gang_driver
             if gang
             else {"cpu": request.cpus_per_worker, "gpu": request.gpus_per_worker},
             max_concurrent=max_concurrent,
             folder=job.folder,
-            scheduler=job.scheduler() if job.scheduler else None,
+            scheduler=self._make_scheduler(),
         )
 
     def _ray_died(self, name: str) -> None:
         """End the sweep in good order when its own Ray is gone (called from a thread)."""
         self._queue.stop(f"{RAY_DIED}: its process {name} is gone, killed or out of memory")
         self._interrupts.end()
+
+    def _make_scheduler(self) -> "CooperativeScheduler":
+        """Make the judge of running trials, and tell it of those of earlier launches."""
+        from paraformer_platform.sweeps.runner_scheduler import CooperativeScheduler
+
+        self._scheduler = CooperativeScheduler(self._job.scheduler() if self._job.scheduler else None)
+        for trial_key in self._queue.outcomes:
+            self._tell_scheduler(trial_key)
+        return self._scheduler
+
+    def _tell_scheduler(self, trial_key: str) -> None:
+        if self._scheduler is not None and self._job.scheduler is not None:
+            folder = self._job.storage / "trials" / trial_key
+            self._scheduler.learn(trial_key, epochs_of(folder / "journal.jsonl"))
 
     def _ask_trials_to_stop(self) -> None:
         """On the first Ctrl-C: admit no more, and let running trials write their checkpoints."""
@@ -315,6 +363,7 @@ class _Driver:
             tags={**self._tags, **_trial_tags(sheet)},
             params=sheet.params,
             parent_run_id=self._parent.run_id,
+            keeps_models=self._job.checkpoints.save_trial_best > 0,
         )
 
     def _stored(self, trial_key: str) -> TrialOutcome | None:
@@ -322,16 +371,12 @@ class _Driver:
         record = self._records.pop(trial_key, None) or self._ledger.record(trial_key)
         if record is None or record.state not in (COMPLETED, STOPPED):
             return None
-        if record.state == STOPPED and stop_reason(stop_folder(self._job.folder, trial_key)) is None:
-            return None  # the sweep was interrupted; this trial goes on
-        return TrialOutcome(
-            trial_key,
-            record.state,
-            record.result or {},
-            attempt=record.attempts,
-            stored=True,
-            seconds=record.seconds,
-        )
+        known: dict[str, Any] = {"attempt": record.attempts, "seconds": record.seconds}
+        if record.state == STOPPED:
+            outcome = stopped(self._job.folder, self._job.storage / "trials" / trial_key, **known)
+            # Where only the sweep was interrupted, this trial goes on.
+            return replace(outcome, stored=True) if outcome.ended_early else None
+        return TrialOutcome(trial_key, COMPLETED, record.result or {}, stored=True, **known)
 
     def claimed(self, trial: QueuedTrial) -> None:
         """Show the trial, and draw its run in MLflow."""
@@ -342,6 +387,9 @@ class _Driver:
     def reported(self, trial_key: str, metrics: Mapping[str, float]) -> None:
         """Show an epoch's metrics."""
         self._progress.reported(trial_key, metrics)
+        if self._scheduler is not None and self._scheduler.unjudged is not None:
+            ask_to_stop(self._job.folder, self._scheduler.unjudged)
+            raise SweepError(self._scheduler.unjudged)
 
     def left(self, trial: QueuedTrial, outcome: TrialOutcome) -> None:
         """Show an attempt that is not final as over."""
@@ -352,9 +400,13 @@ class _Driver:
         """Show and write a final outcome; one that was stored only if MLflow does not have it."""
         label = self._job.describe(trial).label
         self._progress.ended(label, outcome)
+        if outcome.state == COMPLETED:
+            self._completed.append(trial)
         if outcome.state == FAILED:
             self._failures[label] = outcome.error or ""
-        if not outcome.stored:
+        if outcome.stored:
+            self._tell_scheduler(trial.trial_key)
+        else:
             self._clean(lambda: self._keeper.trial_ended(trial.trial_key))
         if outcome.stored and trial.trial_key in self._finished_runs:
             return
@@ -364,6 +416,23 @@ class _Driver:
             error = stop_reason(stop_folder(self._job.folder, trial.trial_key))
         ending = Ending(outcome.state, outcome.attempt, error, outcome.error_kind)
         self._writer.finish(trial.trial_key, ending)
+
+    def _draw_best_models(self) -> None:
+        """Draw the models of the sweep's best trials, where only theirs are kept; the end shows whose."""
+        if self._job.checkpoints.save_trial_best or self._queue.stop_reason is not None:
+            return
+        for trial in self._completed:
+            record = self._record(trial)
+            if not any((record.folder / "checkpoints").glob("*.pt")):
+                continue
+            try:
+                attempt = self._queue.outcomes[trial.trial_key].attempt
+                TrialProjection(self._store, replace(record, keeps_models=True)).close(COMPLETED, attempt)
+            except Exception as error:  # whatever MLflow's back end raises
+                self._progress.note(
+                    f"MLflow did not take the models ({error}): paraformer sync {self._job.name}"
+                )
+                return
 
     def _clean(self, delete: Callable[[], None]) -> None:
         """Delete checkpoints; what cannot be deleted does not end the sweep, the next launch tries again."""
@@ -378,6 +447,8 @@ class _Driver:
             completed=queue.count(COMPLETED),
             failed=queue.count(FAILED),
             stopped=queue.count(STOPPED),
+            ended_early=sum(outcome.ended_early for outcome in queue.outcomes.values()),
+            settled=len(queue.outcomes),
             planned=queue.source.total,
             stop_reason=queue.stop_reason,
             run_id=self._parent.run_id,

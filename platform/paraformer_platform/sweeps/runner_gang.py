@@ -173,7 +173,7 @@ def follow_journal(
         for line in lines[len(seen) :]:
             event = json.loads(line)
             if event.get("kind") == "metrics" and event["epoch"] is not None:
-                report({**event["metrics"], "epoch": event["epoch"]})
+                report({**event["metrics"], "epoch": event["epoch"], "step": event["step"]})
         seen = lines
         if last_look:
             return

@@ -8,7 +8,6 @@ their process dies.
 
 import json
 import logging
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -16,28 +15,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search.searcher import Searcher
 
 from paraformer.errors import ParaformerError
 from paraformer_platform.sweeps.outcome import (
+    CLAIMED,
     ERROR,
     FAILED,
     OUT_OF_MEMORY,
+    OUTCOME,
     WORKER_LOST,
     TrialOutcome,
     error_kind,
     failure,
 )
 from paraformer_platform.sweeps.queue import QueuedTrial, TrialQueue
-from paraformer_platform.sweeps.signals import ask_to_stop
-from paraformer_platform.sweeps.trial import SweepReporter, TrainFunction, TrialTask, run_trial
-
-TASK = "task"
-CONTINUE: str = TrialScheduler.CONTINUE
-STOP: str = TrialScheduler.STOP
-CLAIMED = "claimed"
-OUTCOME = "outcome"
+from paraformer_platform.sweeps.runner_scheduler import CooperativeScheduler
+from paraformer_platform.sweeps.trial import TASK, SweepReporter, TrainFunction, TrialTask, run_trial
 
 QUIET_TUNE = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -99,7 +93,8 @@ class QueueSearcher(Searcher):  # type: ignore[misc]
         if trial is None:
             return Searcher.FINISHED if self._queue.finished else None
         self._trials[trial_id] = trial
-        return {TASK: asdict(self._task_for(trial))}
+        # Tune writes this to disk, so the ledger's address, which may hold a password, goes another way.
+        return {TASK: {**asdict(self._task_for(trial)), "ledger_url": ""}}
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Pass on that a trial began, or an epoch's metrics."""
@@ -147,95 +142,17 @@ def _outcome(trial_key: str, result: Mapping[str, Any] | None, worker_error: str
     return TrialOutcome(trial_key, FAILED, error=error, error_kind=kind, trace=worker_error)
 
 
-class CooperativeScheduler(TrialScheduler):  # type: ignore[misc]
-    """Lets another scheduler judge trials, and asks those it would end to end themselves.
-
-    A trial that Tune ends by force loses its process, and with a Ray Train gang inside it the gang's GPUs
-    may stay reserved for minutes. A trial that is asked writes its checkpoint and returns at its next epoch.
-    """
-
-    def __init__(self, inner: TrialScheduler, worker_errors: dict[str, str]) -> None:
-        self._inner = inner
-        self._worker_errors = worker_errors
-
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Hand the metric on."""
-        return bool(self._inner.set_search_properties(metric, mode, **spec))
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Hand a new trial on."""
-        self._inner.on_trial_add(tune_controller, trial)
-
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Keep the error for the searcher, which Tune does not tell, and hand it on."""
-        self._worker_errors[trial.trial_id] = str(trial.get_error())
-        self._inner.on_trial_error(tune_controller, trial)
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Ask the trial to stop where the inner scheduler would stop it."""
-        if OUTCOME in result or not self._judges(trial, result):
-            return CONTINUE
-        if self._inner.on_trial_result(tune_controller, trial, result) == STOP:
-            ask_to_stop(TrialTask(**trial.config[TASK]).stop_folder, "stopped early by the sweep's scheduler")
-        return CONTINUE
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Hand the end of a trial on."""
-        if self._judges(trial, result):
-            self._inner.on_trial_complete(tune_controller, trial, result)
-
-    def _judges(self, trial: Any, result: Mapping[str, Any]) -> bool:
-        """Tell whether the trial may be ended, and the inner scheduler has what it judges by."""
-        if trial.config[TASK]["whole"]:
-            return False
-        return self._inner.metric is None or self._inner.metric in result
-
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Hand the removal of a trial on."""
-        self._inner.on_trial_remove(tune_controller, trial)
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Let the inner scheduler choose among the waiting trials."""
-        return self._inner.choose_trial_to_run(tune_controller)
-
-    def debug_string(self) -> str:
-        """Describe the inner scheduler."""
-        return str(self._inner.debug_string())
-
-
-def make_scheduler(
-    kind: str, *, metric: str, mode: str, time_metric: str, min_iter: int, max_iter: int, eta: int
-) -> TrialScheduler:
-    """Make one of Tune's schedulers.
-
-    Args:
-        kind: asha, hyperband or median.
-        metric: What trials are judged by.
-        mode: min or max.
-        time_metric: What is counted.
-        min_iter: Epochs that every trial gets.
-        max_iter: Epochs of a whole trial.
-        eta: One in eta trials goes on at each rung.
-    """
-    common = {"metric": metric, "mode": mode, "time_attr": time_metric}
-    if kind == "median":
-        return MedianStoppingRule(**common, grace_period=min_iter)
-    brackets = int(math.log(max_iter / min_iter, eta)) + 1 if kind == "hyperband" else 1
-    return ASHAScheduler(
-        **common, grace_period=min_iter, max_t=max_iter, reduction_factor=eta, brackets=max(1, brackets)
-    )
-
-
 def run_trials(
     queue: TrialQueue,
     task_for: Callable[[QueuedTrial], TrialTask],
     train: TrainFunction,
     *,
+    ledger_url: str,
     listener: Listener,
     resources: Mapping[str, float],
     max_concurrent: int | None,
     folder: Path,
-    scheduler: TrialScheduler | None = None,
+    scheduler: CooperativeScheduler,
 ) -> None:
     """Run the queue's trials through Ray Tune until it is finished.
 
@@ -243,23 +160,25 @@ def run_trials(
         queue: What to run.
         task_for: Turns a trial of the queue into a worker's task.
         train: What a trial does, in a worker.
+        ledger_url: The ledger that a trial asks.
         listener: Told of starts, reports and ends, in this process.
         resources: What Tune reserves per trial: cpu, gpu, memory in bytes.
         max_concurrent: Most trials at once; None for as many as fit.
         folder: Where Tune may write.
-        scheduler: Judges running trials; None lets all run to their end.
+        scheduler: Judges running trials.
     """
     for key, value in QUIET_TUNE.items():
         os.environ.setdefault(key, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    worker_errors: dict[str, str] = {}
-    trainable = tune.with_resources(tune.with_parameters(tune_trial, train=train), dict(resources))
-    searcher = QueueSearcher(queue, task_for, listener, worker_errors)
+    trainable = tune.with_resources(
+        tune.with_parameters(tune_trial, train=train, ledger_url=ledger_url), dict(resources)
+    )
+    searcher = QueueSearcher(queue, task_for, listener, scheduler.worker_errors)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=CooperativeScheduler(scheduler or FIFOScheduler(), worker_errors),
+            scheduler=scheduler,
             num_samples=-1,
             max_concurrent_trials=max_concurrent,
             reuse_actors=True,
@@ -271,9 +190,9 @@ def run_trials(
         raise searcher.error
 
 
-def tune_trial(config: Mapping[str, Any], train: TrainFunction) -> dict[str, Any]:
+def tune_trial(config: Mapping[str, Any], train: TrainFunction, ledger_url: str) -> dict[str, Any]:
     """Make one attempt at a trial in a Tune actor, which is used again for the next one."""
-    task = TrialTask(**config[TASK])
+    task = TrialTask(**{**config[TASK], "ledger_url": ledger_url})
     reporter = SweepReporter(task, on_epoch=lambda metrics: tune.report(dict(metrics)))
     try:
         outcome = run_trial(task, train, reporter, on_claim=lambda: tune.report({CLAIMED: True}))

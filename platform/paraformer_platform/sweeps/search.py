@@ -17,7 +17,8 @@ What it promises:
   answered from what is known and the sampler asked again; when it insists, a new cell is drawn at random.
   A space of 12 cells is run in 12 variants, then the search is over.
 - It learns from dev scores, whatever the sweep is about: see `objective`.
-- A NaN counts as worse than any number; a variant of which a seed failed tells the sampler nothing.
+- A NaN counts as worse than any number; a variant of which a seed failed tells the sampler nothing. A trial
+  that ``early_terminate`` ended tells what it had reached.
 """
 
 import json
@@ -52,7 +53,7 @@ class Outcome(Protocol):
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Final metrics of a completed trial."""
+        """Final metrics of a completed trial; the last ones of a trial that was ended early."""
 
 
 @dataclass
@@ -114,8 +115,7 @@ class SearchTrials:
         """Learn how a trial ended; only the first end of a trial counts."""
         if trial.trial_key in self._of_key:
             search, proposal = self._of_key[trial.trial_key]
-            value = search.objective.value(outcome.metrics) if outcome.state == COMPLETED else None
-            proposal.values.setdefault(trial.trial_key, value)
+            proposal.values.setdefault(trial.trial_key, search.value_of(outcome))
 
     @property
     def exhausted(self) -> bool:
@@ -158,6 +158,12 @@ class _Search:
         self._told = 0
         self._drawn: Iterator[Cell] = draws(space, spec.search.seed)
         self.over = False
+
+    def value_of(self, outcome: Outcome) -> float | None:
+        """Return what the sampler learns of a trial; of one that was ended early what it had reached."""
+        if outcome.state != COMPLETED and self.objective.name not in outcome.metrics:
+            return None
+        return self.objective.value(outcome.metrics)
 
     def propose(self) -> _Proposal | None:
         """Return the next proposal; None while it waits for results, and at the end."""

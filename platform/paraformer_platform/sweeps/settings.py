@@ -17,6 +17,9 @@ Seconds = float
 GOALS = ("minimize", "maximize")
 EXECUTIONS = ("auto", "ray_train", "in_trial")
 EARLY_TERMINATIONS = ("asha", "hyperband", "median")
+TIME_METRICS = ("epoch", "step")
+JUDGED = ("dev/", "train/", "test/")
+"""Beginnings of metrics that early_terminate can judge by; of a test score the dev score is taken."""
 SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random", "nsgaii")
 OUT_OF_MEMORY_ANSWERS = ("fail", "retry")
 SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -100,29 +103,43 @@ class ConfirmConfig(Strict):
 
 @dataclass(frozen=True)
 class EarlyTerminateConfig(Strict):
-    """Ending trials that fall behind; refused where it would bias a comparison."""
+    """Ending trials that fall behind; refused where it would bias a comparison.
+
+    Trials are judged by the sweep's metric at their epochs, of ``test/wer`` by ``dev/wer``. One that falls
+    behind is asked to stop, returns within a few steps, and stays stopped when the sweep is resumed.
+    """
 
     type: str
-    """asha, hyperband or median."""
+    """asha (the worst of each rung end), hyperband (asha with several brackets, of which some begin to judge
+    later), or median (who is worse than the median of the others' means so far ends)."""
     min_iter: int = 1
-    """Epochs that every trial gets."""
+    """What every trial gets, in epochs; the first rung."""
     max_iter: int | None = None
-    """Epochs of a whole trial; none means the training's own number."""
+    """The last rung lies at or below it; none means the training's own number of epochs. Who has passed the
+    last rung is trained to the end."""
     eta: int = 3
-    """One in eta trials goes on at each rung."""
+    """One in eta trials goes on at each rung, and each rung lies eta times as far as the one before; asha and
+    hyperband."""
     time_metric: str = "epoch"
-    """What is counted."""
+    """What min_iter and max_iter count: epoch, or step for optimiser steps."""
     allow_biased: bool = False
     """Run it on ablation and fractional cells all the same; the report marks what was cut short."""
 
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about these values."""
         yield from _choice("type", self.type, EARLY_TERMINATIONS)
+        yield from _choice("time_metric", self.time_metric, TIME_METRICS)
         yield from _at_least("min_iter", self.min_iter, 1)
         yield from _at_least("eta", self.eta, 2)
         if self.max_iter is not None and self.max_iter < self.min_iter:
             message = f"max_iter ({self.max_iter}) must not be below min_iter ({self.min_iter})"
             yield Fault("max_iter", self.max_iter, message)
+        if self.type == "median":
+            for name, value, default in (("eta", self.eta, 3), ("max_iter", self.max_iter, None)):
+                if value != default:
+                    yield Fault(name, value, f"type median has no rungs and does not use {name}")
+        elif self.max_iter is None and self.time_metric == "step":
+            yield Fault("max_iter", None, "time_metric step needs max_iter, in optimiser steps")
 
 
 @dataclass(frozen=True)
@@ -130,11 +147,11 @@ class BudgetConfig(Strict):
     """When to admit no more trials; running ones are never ended."""
 
     gpu_hours: Hours | None = None
-    """GPU-hours used by this sweep."""
+    """GPU-hours that the trials of this sweep took, in earlier launches too."""
     wall: str | float | None = None
     """Wall time since the launch: 24h, 90m, or a number of seconds."""
     max_failed: int | None = None
-    """Failed trials."""
+    """Trials that failed in this launch, with their retries used up; the next launch tries them again."""
 
     @property
     def wall_seconds(self) -> Seconds | None:
@@ -166,7 +183,9 @@ class ResourcesConfig(Strict):
     execution: str | None = None
     """auto, ray_train or in_trial."""
     gpu_mem_gb: float | None = None
-    """GPU memory that a trial needs; bounds how many share a GPU."""
+    """GPU memory that each worker needs, in units of 2^30 bytes. It then asks for such a share of a GPU that
+    as many workers use a card as its memory holds; a larger `gpus_per_worker` stays. Refused before anything
+    waits where there is no GPU, or one is too small."""
     max_concurrent: int | str = "auto"
     """Trials at once; auto fills the cluster."""
 
@@ -195,7 +214,7 @@ class ResourcesConfig(Strict):
 
 @dataclass(frozen=True)
 class RetriesConfig(Strict):
-    """How often a trial is tried again, from its last checkpoint."""
+    """How often one launch tries a trial again, from its last checkpoint."""
 
     max_failures: int = 1
     """After an error of the trial itself."""

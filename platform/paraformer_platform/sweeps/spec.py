@@ -33,10 +33,13 @@ from omegaconf.errors import OmegaConfBaseException
 from paraformer.errors import Fault
 from paraformer_platform.config.faults import nearest
 from paraformer_platform.errors import SweepError
+from paraformer_platform.passwords import without_password
 from paraformer_platform.sweeps.expressions import Condition
 from paraformer_platform.sweeps.fractional import ROMAN, fraction, from_generators
+from paraformer_platform.sweeps.idle_keys import idle_keys
 from paraformer_platform.sweeps.reading import Strict, read
 from paraformer_platform.sweeps.settings import (
+    JUDGED,
     BudgetConfig,
     CheckpointsConfig,
     ConfirmConfig,
@@ -105,13 +108,13 @@ class SweepSpec(Strict):
     hypothesis: str = ""
     """What is expected and why; the report opens with it."""
     description: str = ""
-    """More words."""
+    """More words; MLflow shows them, with the hypothesis, on the sweep's run."""
     method: str = "ablation"
     """One of METHODS; loco and ofat are other names of ablation."""
     metric: MetricConfig = field(default_factory=MetricConfig)
     """What the sweep is about."""
     secondary_metrics: tuple[MetricConfig, ...] = ()
-    """Shown too, never used to choose."""
+    """Shown too, as trials end and by ``paraformer status``; never used to choose."""
     parameters: dict[str, ParameterConfig] = field(default_factory=dict)
     """Dotted keys and the values that they take."""
     ablate: tuple[AblateConfig, ...] = ()
@@ -144,6 +147,10 @@ class SweepSpec(Strict):
     """Where MLflow is."""
     storage: str | None = None
     """Folder of trials, ledger and sweeps; none keeps the base file's."""
+    ledger: str | None = None
+    """SQLAlchemy URL of the ledger, or ``${oc.env:NAME}`` for that of a variable; none means the variable
+    PARAFORMER_LEDGER, or else SQLite in the storage. No password may stand here: MLflow keeps this file.
+    All sweeps of a storage use one ledger."""
     report: ReportConfig = field(default_factory=ReportConfig)
     """The statistics."""
 
@@ -171,7 +178,14 @@ class SweepSpec(Strict):
     def faults(self) -> list[Fault]:
         """Everything impossible about this sweep at once, without a look at the base file."""
         inner = list(_inner_faults(self))
-        own = [*self._name_faults(), *self._method_faults(), *self._seed_faults(), *self._ablation_faults()]
+        own = [
+            *self._name_faults(),
+            *self._ledger_faults(),
+            *self._method_faults(),
+            *self._seed_faults(),
+            *self._ablation_faults(),
+            *(idle_keys(self) if self.method in METHODS else ()),
+        ]
         conditions = list(self._condition_faults())
         design = [] if inner or conditions else list(self._design_faults())
         return [*own, *inner, *conditions, *design]
@@ -186,6 +200,19 @@ class SweepSpec(Strict):
             yield Fault("ablate", BASELINE, f"id {BASELINE} is the name of the unchanged base file")
         if any(point.id == BASELINE and point.set for point in self.include):
             yield Fault("include", BASELINE, f"id {BASELINE} is the name of the unchanged base file")
+
+    def _ledger_faults(self) -> Iterator[Fault]:
+        if self.ledger is None:
+            return
+        import sqlalchemy as sa
+
+        try:
+            sa.make_url(self.ledger).get_dialect()
+        except ImportError:
+            return  # the driver is missing, which the ledger says when it is opened, with the remedy
+        except sa.exc.ArgumentError:
+            message = "ledger must be a SQLAlchemy URL, such as postgresql+psycopg://user@host/name"
+            yield Fault("ledger", without_password(self.ledger), message)
 
     def _method_faults(self) -> Iterator[Fault]:
         if self.method not in METHODS:
@@ -208,6 +235,9 @@ class SweepSpec(Strict):
                 f"early_terminate would bias the comparisons of method {self.method}; leave it out or say "
             )
             yield Fault("early_terminate", self.early_terminate.type, message + "allow_biased: true")
+        if self.early_terminate and not self.metric.name.startswith(JUDGED):
+            message = f"early_terminate judges epochs by the metric, and {self.metric.name} comes at the end"
+            yield Fault("early_terminate", self.early_terminate.type, message)
 
     def _seed_faults(self) -> Iterator[Fault]:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
@@ -350,6 +380,7 @@ def _yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
                 f"{path} must hold keys and values, not {type(OmegaConf.to_container(data)).__name__}"
             )
         merged = OmegaConf.merge(data, OmegaConf.from_dotlist(list(overrides)))
+        _refuse_password(path, merged)
         return OmegaConf.to_container(merged, resolve=True)  # type: ignore[return-value]
     except OSError as error:
         raise SweepError(f"sweep file {path} cannot be read: {error.strerror or error}") from error
@@ -357,6 +388,17 @@ def _yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
         raise SweepError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     except OmegaConfBaseException as error:
         raise SweepError(f"{path}: {error}") from error
+
+
+def _refuse_password(path: Path, sweep: Any) -> None:
+    """Refuse a password that is written out, not taken from the environment."""
+    written = OmegaConf.to_container(sweep, resolve=False)
+    ledger = written.get("ledger") if isinstance(written, dict) else None
+    if isinstance(ledger, str) and without_password(ledger) != ledger:
+        raise SweepError(
+            f"{path}: ledger {without_password(ledger)} holds a password, and MLflow keeps this file and "
+            "the command. Put the URL into a variable and write, say, ledger: ${oc.env:PARAFORMER_LEDGER}"
+        )
 
 
 def _inner_faults(spec: SweepSpec) -> Iterator[Fault]:

@@ -5,6 +5,7 @@ is closed. It may be run at any time, also while the sweep runs elsewhere: what 
 alone.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
 from paraformer_platform.config.conversion import config_from_dict, flat_params
 from paraformer_platform.config.load import read_yaml
 from paraformer_platform.errors import SweepError
-from paraformer_platform.sweeps.ledger import CLAIMED, COMPLETED, FAILED, STOPPED, Ledger, Record
+from paraformer_platform.sweeps.ledger import CLAIMED, COMPLETED, FAILED, PLANNED, STOPPED, Ledger, Record
 from paraformer_platform.sweeps.lock import LOCK_FILE, Lock, plan_hash, read_lock
 from paraformer_platform.sweeps.outcome import error_kind
 from paraformer_platform.sweeps.owners import is_gone
@@ -27,6 +31,8 @@ from paraformer_platform.tracking.sweep_run import SweepRun
 
 LEDGER_VARIABLE = "PARAFORMER_LEDGER"
 """Environment variable with the SQLAlchemy URL of a ledger on a server; each storage has one of its own."""
+SOURCE_FILE = "launch.json"
+"""File and overrides of the last launch, in the sweep's folder."""
 SWEEP_FILE = "sweep.yaml"
 """Copy of the sweep file in the sweep's folder."""
 STATE_OF_LEFT_ALONE = "running"
@@ -65,7 +71,7 @@ def synchronise(name: str, storage: Path, store: RunStore) -> SyncReport:
         for trial in lock["trials"]
     ]
     if not any(map(is_at_work, records.values())):
-        parent.close(_parent_status(lock, records))
+        parent.close(_parent_status(folder, lock, records))
     return SyncReport(Counter(done), _close_orphans(name, store, records))
 
 
@@ -87,7 +93,7 @@ def read_sweep(name: str, storage: Path) -> tuple[Lock, dict[str, Record]]:
         raise SweepError(
             f"there is no sweep {name} in {storage}: {known}; name another folder with --storage"
         )
-    return lock, ledger_of(storage).records([trial["trial_key"] for trial in lock["trials"]])
+    return lock, ledger_of(storage, name).records([trial["trial_key"] for trial in lock["trials"]])
 
 
 def state_of(record: Record | None) -> str:
@@ -99,14 +105,34 @@ def state_of(record: Record | None) -> str:
     return record.state
 
 
-def ledger_of(storage: Path) -> Ledger:
-    """Open the ledger of a local storage folder."""
-    return Ledger(ledger_url(storage))
+def ledger_of(storage: Path, name: str | None = None) -> Ledger:
+    """Open the ledger of a storage, that of a sweep in it where the sweep's file names one.
+
+    Raises:
+        SweepError: The sweep's file names a ledger by a variable that is not set.
+        LedgerError: It cannot be opened.
+    """
+    return Ledger(ledger_url(storage, None if name is None else _named_ledger(sweep_folder(name, storage))))
 
 
-def ledger_url(storage: Path) -> str:
-    """Return the address of a storage's ledger: a file in it, unless `LEDGER_VARIABLE` names a database."""
-    return os.environ.get(LEDGER_VARIABLE) or f"sqlite:///{storage.resolve() / 'ledger.db'}"
+def _named_ledger(folder: Path) -> str | None:
+    """Return the ledger that the file or the command of a sweep named when it was launched."""
+    try:
+        file = OmegaConf.load(folder / SWEEP_FILE)
+        overrides = json.loads((folder / SOURCE_FILE).read_text())["overrides"]
+    except FileNotFoundError:
+        return None
+    try:
+        named = OmegaConf.select(OmegaConf.merge(file, OmegaConf.from_dotlist(overrides)), "ledger")
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise SweepError(f"the ledger of sweep {folder.name} cannot be found: {reason}") from error
+    return None if named is None else str(named)
+
+
+def ledger_url(storage: Path, named: str | None = None) -> str:
+    """Return the address of a storage's ledger: the named one, that of `LEDGER_VARIABLE`, or a file in it."""
+    return named or os.environ.get(LEDGER_VARIABLE) or f"sqlite:///{storage.resolve() / 'ledger.db'}"
 
 
 def is_at_work(record: Record | None) -> bool:
@@ -159,11 +185,16 @@ def _sync_trial(trial: TrialRecord, record: Record | None, store: RunStore, fold
     return done
 
 
-def _parent_status(lock: Lock, records: Mapping[str, Record]) -> str:
-    states = {records[trial["trial_key"]].state for trial in lock["trials"] if trial["trial_key"] in records}
-    if states == {COMPLETED} and len(records) == len(lock["trials"]):
-        return names.FINISHED
-    return names.FAILED if FAILED in states else names.KILLED
+def _parent_status(folder: Path, lock: Lock, records: Mapping[str, Record]) -> str:
+    """Return FINISHED when the sweep is through; a trial that its scheduler ended early is done with."""
+    states = Counter(
+        COMPLETED if state == STOPPED and stop_reason(stop_folder(folder, key)) else state
+        for key in (trial["trial_key"] for trial in lock["trials"])
+        for state in [records[key].state if key in records else PLANNED]
+    )
+    if states[FAILED]:
+        return names.FAILED
+    return names.FINISHED if set(states) == {COMPLETED} else names.KILLED
 
 
 def _close_orphans(name: str, store: RunStore, records: Mapping[str, Record]) -> int:

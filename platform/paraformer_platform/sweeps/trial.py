@@ -44,6 +44,8 @@ LEASE: Seconds = 30.0
 HEARTBEAT: Seconds = 5.0
 LOOK_INTERVAL: Seconds = 0.5
 """Pause between two looks for a request to stop."""
+TASK = "task"
+"""Key of a worker's configuration under which its `TrialTask` travels."""
 OUTPUT_FILE = "output.log"
 """What a trial prints, beside its own log."""
 
@@ -108,9 +110,10 @@ class SweepReporter:
         self._look_again_at: Seconds = 0.0
 
     def epoch_finished(self, metrics: Mapping[str, float]) -> None:
-        """Hand the metrics of a finished epoch on."""
+        """Hand the metrics of a finished epoch on; whoever hears of them may ask for an end at once."""
         if self._on_epoch is not None:
             self._on_epoch(metrics)
+        self._look_again_at = 0.0
 
     def stop(self) -> None:
         """Stop at the next look."""
@@ -167,9 +170,11 @@ def _attempt(
         if isinstance(error, WorkerLostError):
             outcome = replace(outcome, error_kind=WORKER_LOST)
     else:
-        state = STOPPED if metrics is None else COMPLETED
         seconds = time.monotonic() - begun
-        outcome = TrialOutcome(task.trial_key, state, metrics or {}, attempt=claim.attempt, seconds=seconds)
+        if metrics is None:
+            outcome = stopped(task.sweep_folder, task.folder, claim.attempt, seconds)
+        else:
+            outcome = TrialOutcome(task.trial_key, COMPLETED, metrics, attempt=claim.attempt, seconds=seconds)
     try:
         _tell(ledger, claim, outcome, preemptions=_preemptions(task) - known)
     except ClaimLostError:  # another process has the trial since; what comes of it there is awaited
@@ -195,6 +200,19 @@ def _tell(ledger: Ledger, claim: Claim, outcome: TrialOutcome, preemptions: int)
 def _preemptions(task: TrialTask) -> int:
     """How often the trial's machines were taken away from under it with notice, by its journal."""
     return sum(event.get("state") == PREEMPTED for event in read_journal(task.folder / "journal.jsonl"))
+
+
+def stopped(sweep_folder: Path, trial_folder: Path, attempt: int, seconds: Seconds) -> TrialOutcome:
+    """Describe a trial that was asked to stop, by its sweep's scheduler for good or else for now."""
+    trial_key = trial_folder.name
+    return TrialOutcome(
+        trial_key,
+        STOPPED,
+        last_scores(trial_folder / "journal.jsonl"),
+        attempt=attempt,
+        seconds=seconds,
+        ended_early=stop_reason(stop_folder(sweep_folder, trial_key)) is not None,
+    )
 
 
 class Heartbeat:
@@ -304,3 +322,19 @@ def best_dev_scores(journal: Path, selection: str) -> dict[str, float]:
     epochs = [event["metrics"] for event in read_journal(journal) if selection in event.get("metrics", {})]
     best: Mapping[str, float] = min(epochs, key=lambda metrics: float(metrics[selection]), default={})
     return {name: value for name, value in best.items() if name.startswith("dev/")}
+
+
+def last_scores(journal: Path) -> dict[str, float]:
+    """Return what the last epoch of a journal measured; nothing where no epoch was finished."""
+    return next(reversed(epochs_of(journal)), {})
+
+
+def epochs_of(journal: Path) -> list[dict[str, float]]:
+    """Return what each epoch of a journal measured, with its number and steps, as trials report it."""
+    from paraformer_platform.training.journal import read_journal
+
+    return [
+        {**event["metrics"], "epoch": event["epoch"], "step": event["step"]}
+        for event in read_journal(journal)
+        if event.get("epoch") is not None
+    ]

@@ -10,15 +10,17 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paraformer_platform.errors import TrackingError
+from paraformer_platform.passwords import without_password
 from paraformer_platform.tracking import names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import LoggedModel, Metric, Run
 
 PARAMS_PER_REQUEST = 100
 METRICS_PER_REQUEST = 1000
@@ -44,6 +46,34 @@ def resolve_tracking_uri(explicit: str | None, storage: str | Path) -> str:
     if chosen:
         return chosen
     return f"sqlite:///{Path(storage).resolve() / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class SplitOfData:
+    """A manifest that a run used."""
+
+    context: str
+    """training, validation or test: MLflow's words for what it was used for."""
+    name: str
+    """Path of the manifest."""
+    digest: str
+    """Beginning of the fingerprint of the corpus, which covers every transcript and recording."""
+
+
+def splits_of_data(params: Mapping[str, object], fingerprint: str) -> list[SplitOfData]:
+    """Return the manifests of a run.
+
+    Args:
+        params: Its flat configuration; without one there are no manifests.
+        fingerprint: Fingerprint of its corpus.
+    """
+    used = {"training": "data.train", "validation": "data.dev", "test": "data.test"}
+    folder, digest = str(params.get("data.folder", "")), fingerprint[:DIGEST_CHARACTERS]
+    return [
+        SplitOfData(context, f"{folder}/{params[key]}", digest)
+        for context, key in used.items()
+        if key in params
+    ]
 
 
 class RunStore:
@@ -136,14 +166,26 @@ class RunStore:
         histories = (self.client.get_metric_history(run_id, key) for key in keys)
         return {(point.key, point.step, point.timestamp) for history in histories for point in history}
 
-    def log_dataset(self, run_id: str, name: str, fingerprint: str) -> None:
-        """Name the data a run was trained on, by folder and content fingerprint."""
-        from mlflow.entities import Dataset, DatasetInput
+    def log_datasets(self, run_id: str, datasets: "Sequence[SplitOfData]") -> None:
+        """Name the data of a run; the same again changes nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-        dataset = Dataset(
-            name, fingerprint[:DIGEST_CHARACTERS], source_type="local", source=json.dumps({"uri": name})
-        )
-        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
+        inputs = [
+            DatasetInput(
+                Dataset(item.name, item.digest, source_type="local", source=json.dumps({"uri": item.name})),
+                tags=[InputTag(MLFLOW_DATASET_CONTEXT, item.context)],
+            )
+            for item in datasets
+        ]
+        if inputs:
+            self.client.log_inputs(run_id, datasets=inputs)
+
+    def models(self, trial_key: str) -> "list[LoggedModel]":
+        """Return the models of a trial, the oldest first."""
+        wanted = f"tags.`{names.TRIAL_KEY}` = '{trial_key}'"
+        found = self.client.search_logged_models([self.experiment_id], filter_string=wanted)
+        return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags in one request."""
@@ -226,6 +268,6 @@ def _artifact_root(uri: str) -> str | None:
 def _unreachable(uri: str, error: Any) -> str:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return (
-        f"the MLflow store {uri} cannot be opened: {reason}. "
+        f"the MLflow store {without_password(uri)} cannot be opened: {without_password(reason)}. "
         "Give another one with --tracking-uri or MLFLOW_TRACKING_URI, or start its server"
     )

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.cursor import Cursor, load_cursor, prefix_hash
-from paraformer_platform.tracking.mlflow_store import RunStore
+from paraformer_platform.tracking.mlflow_store import RunStore, SplitOfData, splits_of_data
+from paraformer_platform.tracking.models import draw_models
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
+COMPLETED = "completed"
 JOURNAL_FILE = "journal.jsonl"
 ARTIFACTS = (
     "config.yaml",
@@ -43,6 +45,8 @@ class TrialRecord:
     params: Mapping[str, object] = field(default_factory=dict)
     """Flat resolved configuration."""
     parent_run_id: str | None = None
+    keeps_models: bool = True
+    """Whether the checkpoints that a completed trial has are there to stay."""
 
 
 class TrialProjection:
@@ -76,9 +80,27 @@ class TrialProjection:
         assert self._cursor is not None
         run_id = self._cursor.run_id
         self._store.log_artifacts(run_id, self.record.folder, ARTIFACTS)
+        if state == COMPLETED and self.record.keeps_models:
+            self.draw_models()
         self._store.set_tags(run_id, _final_tags(state, attempt, error, error_kind))
         self._store.terminate(run_id, names.STATUS_OF_STATE[state], self._last_time_ms())
         self._keep(replace(self._cursor, closed=state))
+
+    def draw_models(self) -> None:
+        """Make MLflow hold a model for each kept checkpoint of the trial; sends what is missing first."""
+        self.update()
+        assert self._cursor is not None
+        record = self.record
+        draw_models(
+            self._store,
+            self._cursor.run_id,
+            record.trial_key,
+            name=record.name,
+            folder=record.folder,
+            events=_events(_read(record.folder / JOURNAL_FILE)),
+            params=record.params,
+            splits=self._splits(),
+        )
 
     def rebuild(self) -> None:
         """Delete the run, if there is one, and draw it anew from the whole journal."""
@@ -140,11 +162,11 @@ class TrialProjection:
         if run.info.status != names.RUNNING:
             self._store.reopen(run_id)
         self._store.log_params(run_id, self.record.params)
-        if names.DATA in self.record.tags:
-            self._store.log_dataset(
-                run_id, str(self.record.params.get("data.folder", "data")), self.record.tags[names.DATA]
-            )
+        self._store.log_datasets(run_id, self._splits())
         return Cursor(uri=self._store.uri, run_id=run_id)
+
+    def _splits(self) -> list[SplitOfData]:
+        return splits_of_data(self.record.params, self.record.tags.get(names.DATA, ""))
 
     def _tags(self) -> dict[str, str]:
         parent = {names.PARENT_RUN: self.record.parent_run_id} if self.record.parent_run_id else {}
@@ -191,14 +213,15 @@ def _metric_points(events: Iterable[Mapping[str, Any]]) -> "list[Metric]":
     return [
         Metric(key=key, value=float(value), timestamp=event["time_ms"], step=event["step"])
         for event in events
-        if event.get("kind") == "metrics"
+        if event.get("kind") in ("metrics", "system")
         for key, value in {**event["metrics"], **_epoch(event)}.items()
     ]
 
 
 def _epoch(event: Mapping[str, Any]) -> dict[str, int]:
     """The epoch as a metric; the test's results come without one, their step has it already."""
-    return {} if event["epoch"] is None else {"epoch": event["epoch"]}
+    epoch = event.get("epoch")
+    return {} if epoch is None else {"epoch": epoch}
 
 
 def _first_time_ms(journal: bytes) -> int:

@@ -3,6 +3,7 @@
 ::
 
     {"kind": "state", "state": "started", "time_ms": 1767225600000}
+    {"kind": "system", "step": 0, "time_ms": 1767225610000, "metrics": {"system/cpu_utilization_…": 98.5, …}}
     {"kind": "metrics", "step": 100, "epoch": 1, "time_ms": 1767225612345, "metrics": {"train/loss": 3.1, …}}
     {"kind": "state", "state": "completed", "time_ms": 1767225700000}
 
@@ -13,13 +14,16 @@ the journal is read or opened again. A resumed training first cuts off what was 
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from paraformer_platform.whole_file import append_line, storing
 
 Event = dict[str, Any]
+
+MEASURED = ("metrics", "system")
+"""Kinds of events that a resume cuts off with the epochs that it computes again."""
 
 STARTED, RESUMED, COMPLETED, FAILED, STOPPED = "started", "resumed", "completed", "failed", "stopped"
 PREEMPTED = "preempted"
@@ -35,6 +39,8 @@ class Journal:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._samples: int | None = None
+        """Samples of the machine that the journal holds, once they were counted."""
         self._drop_torn_line()
 
     def metrics(self, step: int, epoch: int | None, metrics: Mapping[str, float]) -> None:
@@ -46,6 +52,22 @@ class Journal:
             metrics: Values by name.
         """
         self._append({"kind": "metrics", "step": step, "epoch": epoch, **_now(), "metrics": dict(metrics)})
+
+    def system(self, samples: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Write how busy the machine was; samples are numbered through the whole journal.
+
+        Args:
+            samples: Milliseconds since 1970 and values by name.
+        """
+        if self._samples is None:
+            self._samples = sum(event["kind"] == "system" for event in read_journal(self.path))
+        lines = [
+            {"kind": "system", "step": step, "time_ms": time_ms, "metrics": dict(metrics)}
+            for step, (time_ms, metrics) in enumerate(samples, start=self._samples)
+        ]
+        self._samples += len(lines)
+        if lines:
+            self._append(*lines)
 
     def params(self, params: Mapping[str, object]) -> None:
         """Write the resolved configuration by dotted keys."""
@@ -70,17 +92,18 @@ class Journal:
 
         What was only said of the trial's state since then stays, for it did happen.
         """
+        self._samples = None
         if not self.path.exists():
             return
         content, kept = self.path.read_bytes(), 0
         for line in content.splitlines(keepends=True):
-            if kept >= size and json.loads(line)["kind"] == "metrics":
+            if kept >= size and json.loads(line)["kind"] in MEASURED:
                 break
             kept += len(line)
         self._truncate(kept, len(content))
 
-    def _append(self, event: Event) -> None:
-        append_line(self.path, json.dumps(event, ensure_ascii=False))
+    def _append(self, *events: Event) -> None:
+        append_line(self.path, "\n".join(json.dumps(event, ensure_ascii=False) for event in events))
 
     def _drop_torn_line(self) -> None:
         if self.path.exists():

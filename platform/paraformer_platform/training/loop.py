@@ -42,6 +42,7 @@ from paraformer_platform.training.folder_lock import only_writer
 from paraformer_platform.training.gang import device_of_rank, gathered, wait_for_all
 from paraformer_platform.training.journal import Journal
 from paraformer_platform.training.log import epoch_line, log_file, logger
+from paraformer_platform.training.machine_load import MachineLoad
 from paraformer_platform.training.partial_epoch import PartialEpoch
 from paraformer_platform.training.precision import allow_tf32
 from paraformer_platform.training.preparation import Preparation, prepare
@@ -146,6 +147,7 @@ class _Training:
         self._device = device_of_rank()
         self._journal = Journal(place.journal) if self._writes else None
         self._memory = PeakMemory(self._device)
+        self._load = MachineLoad(self._device)
         allow_tf32(config.training)
         self._batches = TrainingBatches(
             config, self._frontend, self._corpus.train, reporter.rank, reporter.world_size
@@ -167,11 +169,8 @@ class _Training:
         """Train what is left to train, then test."""
         self._resume_or_start()
         try:
-            while not self._finished():
-                self._metrics = self._run_epoch()
-                self._reporter.epoch_finished({**self._metrics, "epoch": float(self._epoch)})
-                if self._reporter.should_stop() and not self._finished():
-                    raise _Stopped
+            with self._load if self._writes else nullcontext():
+                self._run_epochs()
             self._metrics = self._test()
         except _Stopped:
             return self._end(events.STOPPED)
@@ -183,9 +182,16 @@ class _Training:
             raise
         return self._end(events.COMPLETED)
 
+    def _run_epochs(self) -> None:
+        while not self._finished():
+            self._metrics = self._run_epoch()
+            self._reporter.epoch_finished({**self._metrics, **self._progress()})
+            if self._reporter.should_stop() and not self._finished():
+                raise _Stopped
+
     def _resume_or_start(self) -> None:
         if self._place.last_checkpoint.exists():
-            self._load(load_checkpoint(self._place.last_checkpoint))
+            self._go_on_from(load_checkpoint(self._place.last_checkpoint))
         self._require_agreement()
         if self._fitting.steps > 0:
             self._note(events.RESUMED, step=self._fitting.steps, workers=self._world_size)
@@ -207,6 +213,9 @@ class _Training:
                 f"the workers of this gang read checkpoints of different steps in {self._place.checkpoints}: "
                 f"{', '.join(map(str, steps))}; mount the storage so that every node sees a new file at once"
             )
+
+    def _progress(self) -> Metrics:
+        return {"epoch": float(self._epoch), "step": float(self._fitting.steps)}
 
     def _finished(self) -> bool:
         patience = self._config.training.early_stop_patience
@@ -279,6 +288,7 @@ class _Training:
             return
         checkpoint = Checkpoint(self._config, self._frontend.to_state(), copied_weights(self._model))
         self._shelf.keep_if_good(self._epoch, checkpoint)
+        self._journal.system(self._load.take())
         self._journal.metrics(self._fitting.steps, self._epoch, measured)
         self._shelf.keep_last(replace(checkpoint, training=self._state()))
         self._archive_if_possible()
@@ -303,7 +313,7 @@ class _Training:
             "fitting": self._fitting.to_state(),
         }
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _go_on_from(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.training
         assert state is not None, "last.pt holds the state of its training"
         self._model.load_state_dict(checkpoint.weights)

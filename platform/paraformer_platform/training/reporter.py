@@ -20,7 +20,10 @@ class Reporter(Protocol):
         """Number of these processes; the caller has set up their process group if there are several."""
 
     def epoch_finished(self, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of a finished epoch; its checkpoint and journal are written."""
+        """Take the metrics of a finished epoch; its checkpoint and journal are written.
+
+        Among them are its number, ``epoch``, and the optimiser steps so far, ``step``.
+        """
 
     def should_stop(self) -> bool:
         """Tell whether training should end now; asked every few steps, all ranks must answer alike."""

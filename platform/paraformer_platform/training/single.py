@@ -8,16 +8,18 @@ import torch
 
 from paraformer_platform.config.conversion import flat_params
 from paraformer_platform.config.schema import ExperimentConfig
+from paraformer_platform.passwords import without_passwords
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.environment import source_state
 from paraformer_platform.tracking.mlflow_store import RunStore, resolve_tracking_uri
 from paraformer_platform.tracking.projection import TrialRecord
 from paraformer_platform.tracking.writer import Ending, TrackingWriter
 from paraformer_platform.training.corpus import Progress
-from paraformer_platform.training.journal import FAILED, STOPPED
+from paraformer_platform.training.journal import COMPLETED, FAILED, STOPPED
 from paraformer_platform.training.loop import StepListener, TrialResult, train
 from paraformer_platform.training.preparation import prepare
 from paraformer_platform.training.reporter import LocalReporter, stopping_on_signals
+from paraformer_platform.training.shelf import DEFAULT_RETENTION, prune
 from paraformer_platform.training.trial_folder import Identity, TrialFolder
 
 EpochListener = Callable[[Mapping[str, float]], None]
@@ -49,6 +51,7 @@ def train_run(
     torch.set_num_threads(max(1, round(config.resources.cpus_per_worker)))
     preparation = prepare(config, progress=on_corpus)
     uri = resolve_tracking_uri(config.tracking.uri, config.storage)
+    config = without_passwords(config)
     store = RunStore(uri, config.tracking.experiment)
     folder = TrialFolder(Path(config.storage) / name)
     folder.claim(preparation.identity, config)
@@ -56,6 +59,8 @@ def train_run(
     record = _record(config, name, folder.path, preparation.identity)
     with _tracked(store, record) as states, stopping_on_signals(reporter):
         result = train(config, folder.path, reporter, preparation=preparation, on_step=on_step)
+        if result.state == COMPLETED:
+            prune(folder, DEFAULT_RETENTION)
         states.append(result.state)
     return result
 

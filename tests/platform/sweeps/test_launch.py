@@ -10,9 +10,11 @@ from rich.console import Console
 from paraformer_platform.cli.sweep import exit_code
 from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.launch import Launch, LaunchOptions, sweep_source
+from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.lock import LOCK_FILE, read_lock
 from paraformer_platform.sweeps.rerun import differences, fetch_trial, same_code, train_again
 from paraformer_platform.sweeps.runner import SweepOutcome, run_sweep
+from paraformer_platform.sweeps.sync import read_sweep
 from paraformer_platform.sweeps.trial import train_configured
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import RunStore
@@ -25,6 +27,10 @@ storage: {storage}
 method: ablation
 ablate:
   - {{id: encoder-2, set: {{model.encoder.num_layers: 2}}}}
+hypothesis: Two layers are better.
+description: A sweep of a test.
+secondary_metrics: [{{name: test/cer}}]
+tracking: {{tags: {{project: tests}}}}
 seeds: [11]
 """
 ONE_CELL = """
@@ -100,7 +106,13 @@ def test_every_cell_is_trained_and_its_results_are_in_mlflow(done):
         assert run_of_trial.data.tags[names.DATA] == launch.plan.data_fingerprint
         assert run_of_trial.data.params["model.encoder.hidden_dim"] == "32"
         assert "test/wer" in run_of_trial.data.metrics
+        assert [
+            model.name.split()[-1] for model in store.models(run_of_trial.data.tags[names.TRIAL_KEY])
+        ] == ["best"]
+        assert len(run_of_trial.inputs.dataset_inputs) == 3
     [parent] = store.find({names.KIND: "sweep"})
+    assert parent.data.tags["project"] == "tests"
+    assert parent.data.tags[names.DESCRIPTION] == "Two layers are better.\n\nA sweep of a test."
     paths = {file.path for file in store.client.list_artifacts(parent.info.run_id, "sweep")}
     assert paths == {"sweep/sweep.lock.json", "sweep/sweep.yaml"}
 
@@ -123,6 +135,20 @@ def test_another_plan_under_the_same_name_is_refused(done, file):
 def test_a_resume_finds_the_file_by_the_sweeps_name(done, file):
     launch, _ = done
     assert sweep_source("tiny", launch.storage) == (file.resolve(), [])
+
+
+def test_a_sweep_that_names_its_ledger_is_found_through_it(tiny_experiment, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_LEDGER", f"sqlite:///{tmp_path}/elsewhere/of-mine.db")
+    file = sweep_file(tmp_path, ONE_CELL + "ledger: ${{oc.env:MY_LEDGER}}\n", "named", tiny_experiment)
+    launch = Launch(file, LaunchOptions())
+    launch.write_lock()
+    [trial] = launch.plan.trials
+    ledger = Ledger(launch.job().ledger_url)
+    ledger.complete(ledger.claim(trial.trial_key, "host:1:1", 30), {"test/wer": 0.5})
+    _, records = read_sweep("named", launch.storage)  # as status, stop and sync do
+    assert records[trial.trial_key].result == {"test/wer": 0.5}
+    assert not (launch.storage / "ledger.db").exists()
+    assert "of-mine" not in "".join(path.read_text() for path in launch.folder.iterdir())
 
 
 def test_a_rerun_from_what_mlflow_kept_gives_the_same_result(done, tmp_path):

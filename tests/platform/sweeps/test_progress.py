@@ -22,7 +22,12 @@ class Sweep:
         self.queue = TrialQueue(PlannedTrials([Trial(f"t{index}") for index in range(4)]), lambda key: None)
         console = Console(file=self.output, force_terminal=terminal, width=100)
         self.progress = Progress(
-            self.queue, metric="test/wer", concurrency=2, console=console, clock=lambda: self.now
+            self.queue,
+            metric="test/wer",
+            secondary=("test/cer",),
+            concurrency=2,
+            console=console,
+            clock=lambda: self.now,
         )
 
     def start(self) -> str:
@@ -66,6 +71,13 @@ def test_without_a_terminal_there_are_plain_lines():
     assert lines[0] == "failed    label-t0  0 s  ValueError: no"
     assert lines[-1].startswith("0 of 4 trials done · 0 running · 1 failed")
     assert "\x1b" not in sweep.output.getvalue()
+
+
+def test_secondary_metrics_are_shown_beside_the_metric():
+    sweep = Sweep()
+    key = sweep.start()
+    sweep.end(key, TrialOutcome(key, COMPLETED, {"test/cer": 0.125, "test/wer": 0.5}, seconds=60))
+    assert sweep.output.getvalue() == "completed label-t0  60 s  test/wer 0.5000  test/cer 0.1250\n"
 
 
 def test_the_live_table_shows_the_latest_metrics_of_running_trials():

@@ -210,7 +210,7 @@ def test_a_trial_that_was_stopped_early_has_ended_for_its_source():
     source = Heard([Trial("t0"), Trial("t1")])
     queue = TrialQueue(source, lambda key: None)
     queue.next()
-    queue.ended(TrialOutcome("t0", STOPPED))
+    queue.ended(TrialOutcome("t0", STOPPED, ended_early=True))
     assert source.told == [("t0", STOPPED)]
 
 
@@ -226,3 +226,15 @@ def test_a_trial_that_stops_with_its_sweep_has_not_ended_for_its_source(how):
         asked.append("stopped")
     queue.ended(TrialOutcome("t0", STOPPED))
     assert source.told == []
+
+
+def test_gpu_hours_of_earlier_launches_count():
+    limits = Limits(gpu_seconds=3600, gpus_per_trial=2)
+    queue = TrialQueue(
+        PlannedTrials([Trial("t0"), Trial("t1")]), lambda key: None, limits, seconds_before=1700
+    )
+    queue.next()
+    assert queue.stop_reason is None
+    queue.ended(TrialOutcome("t0", COMPLETED, seconds=200))  # 2 × (1700 + 200) s
+    assert queue.next() is None
+    assert queue.stop_reason == "budget.gpu_hours: 1.06 GPU-hours are used"

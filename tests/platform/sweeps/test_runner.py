@@ -108,6 +108,13 @@ def test_a_failure_is_in_the_ledger_with_its_traceback(outcome, toy, storage):
     assert record.failures == 2  # one try and one more
 
 
+def test_tune_writes_the_ledgers_address_nowhere(outcome, storage):
+    """It may hold a password."""
+    written = [path for path in (storage / "sweeps" / "toy").rglob("*") if path.is_file()]
+    assert written
+    assert not [path for path in written if b"ledger.db" in path.read_bytes()]
+
+
 def test_the_same_sweep_again_trains_only_what_failed(outcome, toy, storage):
     before = computed(storage)
     keys = ["good", toy.FAILS, toy.DIES_ONCE, "also-good"]
@@ -176,7 +183,7 @@ class Stops(FIFOScheduler):
     metric = None
 
     def on_trial_result(self, tune_controller, trial, result):
-        return self.STOP if "late" in trial.config["task"]["trial_key"] else self.CONTINUE
+        return self.STOP if "late" in trial.trial_id else self.CONTINUE
 
 
 def test_a_trial_that_is_stopped_early_ends_for_good_and_says_so(local_ray, toy, tmp_path):

@@ -7,6 +7,8 @@ import pytest
 from paraformer_platform.tracking.mlflow_store import RunStore
 from paraformer_platform.tracking.projection import TrialRecord
 
+MANIFESTS = {"data.train": "train.tsv", "data.dev": "dev.tsv", "data.test": "test.tsv"}
+
 
 @pytest.fixture(scope="session")
 def session_store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
@@ -63,7 +65,7 @@ def record(journal: JournalFile) -> TrialRecord:
         folder=journal.path.parent,
         name="baseline-seed11",
         tags={"paraformer.variant": "baseline", "paraformer.seed": "11", "paraformer.data": "ab" * 32},
-        params={"training.seed": 11, "data.folder": "data/digits"},
+        params={"training.seed": 11, "data.folder": "data/digits", **MANIFESTS},
     )
 
 

@@ -1,5 +1,6 @@
 """Laws of the projection: what the journal says, once, whatever happened in between."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_a_finished_trial_is_one_run_with_everything(store, record, journal, poi
     projection.close("completed", attempt=1)
     run = only_run(store)
     assert run.info.status == "FINISHED"
-    assert run.data.params == {"training.seed": "11", "data.folder": "data/digits"}
+    assert run.data.params == {key: str(value) for key, value in record.params.items()}
     assert run.data.tags[names.STATE] == "completed"
     assert run.data.tags[names.VARIANT] == "baseline"
     assert points(run.info.run_id, "train/loss") == [(10, 0.1), (20, 0.05)]
@@ -31,8 +32,38 @@ def test_a_finished_trial_is_one_run_with_everything(store, record, journal, poi
     assert [file.path for file in store.client.list_artifacts(run.info.run_id, "results")] == [
         "results/test.csv"
     ]
-    assert run.inputs.dataset_inputs[0].dataset.digest == ("ab" * 32)[:36]
     assert run.info.end_time == 1_700_000_020_000
+
+
+def test_the_three_manifests_are_named_once_by_the_datas_fingerprint(store, record, journal):
+    journal.append([10])
+    TrialProjection(store, record).update()
+    (record.folder / CURSOR_FILE).unlink()
+    TrialProjection(store, record).update()  # everything is sent again
+    named = [
+        (item.dataset.name, item.dataset.digest, {tag.key: tag.value for tag in item.tags})
+        for item in only_run(store).inputs.dataset_inputs
+    ]
+    assert sorted(named, key=lambda item: item[0]) == [
+        (f"data/digits/{name}.tsv", ("ab" * 32)[:36], {"mlflow.data.context": context})
+        for name, context in (("dev", "validation"), ("test", "test"), ("train", "training"))
+    ]
+
+
+def test_the_machines_load_is_drawn_under_mlflows_own_names(store, record, journal, points):
+    journal.append([10])
+    sample = {
+        "kind": "system",
+        "step": 0,
+        "time_ms": 1,
+        "metrics": {"system/cpu_utilization_percentage": 9.5},
+    }
+    journal.path.write_text(json.dumps(sample) + "\n" + journal.path.read_text())
+    projection = TrialProjection(store, record)
+    projection.update()
+    assert points(only_run(store).info.run_id, "system/cpu_utilization_percentage") == [(0, 9.5)]
+    assert points(only_run(store).info.run_id, "epoch") == [(10, 1.0)]
+    assert projection.repair() == "unchanged"
 
 
 def test_each_point_is_sent_once_and_again_only_without_effect(store, record, journal, points):

@@ -37,7 +37,8 @@ def ended(trial: PlannedTrial) -> Ended:
 
 
 def spec_of(method: str = "bayes", **keys: object) -> SweepSpec:
-    fields = {"parameters": EPOCHS, "confirm": FRESH, "search": SearchConfig(lookahead=1), "run_cap": 6}
+    search = SearchConfig(lookahead=1) if method == "bayes" else SearchConfig()
+    fields = {"parameters": EPOCHS, "confirm": FRESH, "search": search, "run_cap": 6}
     spec = SweepSpec(name="s", base="b", method=method, **{**fields, **keys})  # type: ignore[arg-type]
     assert not spec.faults()
     return spec

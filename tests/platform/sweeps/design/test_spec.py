@@ -193,3 +193,48 @@ def test_the_sweeps_of_the_repository_can_be_planned(repository: Path, base: Exp
         spec = load_sweep(file)
         plan = make_plan(spec, load_base(spec).config, data_fingerprint="d", code_version="c")
         assert plan.trials or plan.searched
+
+
+@pytest.mark.parametrize("ledger", ["postgres://h/x", "ledger.db"])
+def test_a_ledger_that_is_no_url_is_refused_with_an_example(spec_of: SpecOf, ledger: str) -> None:
+    with pytest.raises(SweepError, match=r"ledger must be a SQLAlchemy URL, such as postgresql\+psycopg://"):
+        spec_of(GRID + f"\nledger: {ledger}")
+
+
+def test_a_password_in_the_file_or_the_command_is_refused_and_not_repeated(spec_of: SpecOf) -> None:
+    with pytest.raises(SweepError, match=r"ledger postgresql://me:\*\*\*@h/x holds a password") as raised:
+        spec_of(GRID + "\nledger: postgresql://me:geheim@h/x")
+    assert "geheim" not in str(raised.value)
+
+
+def test_a_ledger_may_be_named_by_a_variable(spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_LEDGER", "postgresql+psycopg://me:geheim@h/x")
+    assert spec_of(GRID + "\nledger: ${oc.env:MY_LEDGER}").ledger == "postgresql+psycopg://me:geheim@h/x"
+    monkeypatch.delenv("MY_LEDGER")
+    with pytest.raises(SweepError, match="MY_LEDGER"):
+        spec_of(GRID + "\nledger: ${oc.env:MY_LEDGER}")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("run_cap: 3", "method grid does not use run_cap; random or bayes does"),
+        ("search: {sampler: gp}", "method grid does not use search; random or bayes does"),
+        ("design: {resolution: V}", "method grid does not use design; fractional does"),
+        ("metric: {target: 0.1}", "method grid does not use metric.target; bayes does"),
+        ("secondary_metrics: [{name: test/cer, target: 1}]", r"secondary_metrics.0.target: .* has no target"),
+        ("early_terminate: {type: median, eta: 4}", "type median has no rungs and does not use eta"),
+        ("early_terminate: {type: asha, time_metric: step}", "time_metric step needs max_iter"),
+        ("early_terminate: {type: asha}\nmetric: {name: cost/rtf}", "cost/rtf comes at the end"),
+    ],
+)
+def test_a_key_that_would_do_nothing_is_a_fault(spec_of: SpecOf, more: str, words: str) -> None:
+    with pytest.raises(SweepError, match=words):
+        spec_of(GRID + "\n" + more)
+
+
+def test_a_random_sweep_uses_the_seed_of_search_and_nothing_else_of_it(spec_of: SpecOf) -> None:
+    random = GRID.replace("grid", "random") + "\nrun_cap: 2"
+    assert spec_of(random + "\nsearch: {seed: 5}").search.seed == 5
+    with pytest.raises(SweepError, match="method random uses only the seed of search; lookahead belongs"):
+        spec_of(random + "\nsearch: {seed: 5, lookahead: 2}")
