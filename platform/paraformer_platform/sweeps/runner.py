@@ -15,6 +15,7 @@ from rich.console import Console
 from paraformer_platform.clusters.connection import Connection
 from paraformer_platform.clusters.gpu_memory import measured, share_gpus
 from paraformer_platform.clusters.preflight import Node, Request, check_request, gangs_at_once
+from paraformer_platform.clusters.ray_traps import GroupReaper
 from paraformer_platform.clusters.ray_watch import RayWatch
 from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.interrupts import Interrupts
@@ -273,7 +274,7 @@ class _Driver:
 
     def _run_on_ray(self) -> None:
         job = self._job
-        with Connection(job.address) as connection, RayWatch(self._ray_died):
+        with Connection(job.address) as connection, RayWatch(self._ray_died), GroupReaper():
             self._interrupts.install()
             nodes = connection.capacity()
             self._settle_request(measured(nodes) if job.request.gpu_mem_gb else nodes)

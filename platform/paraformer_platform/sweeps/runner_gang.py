@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paraformer_platform.clusters.preflight import Request
+from paraformer_platform.clusters.ray_traps import name_cluster
 from paraformer_platform.errors import ClusterError, WorkerLostError
 from paraformer_platform.sweeps.trial import SweepReporter, TrainFunction, TrialTask
 from paraformer_platform.training.reporter import Reporter
@@ -112,8 +113,7 @@ def _trainer(task: TrialTask, train: TrainFunction, request: Request) -> Any:
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    # Ray Train's cleaner looks for "the" cluster of this machine; name it, for there may be several.
-    os.environ.setdefault("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    name_cluster()
     gpus = request.gpus_per_worker
     if request.is_elastic:
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(SHRINK_AFTER)

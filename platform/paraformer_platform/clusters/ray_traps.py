@@ -1,0 +1,91 @@
+"""Ray's known traps and how each is met; what Ray does by itself was measured on version 2.60.
+
+===========================================  ================================================================
+trap                                         met by
+===========================================  ================================================================
+A trial that Tune ends by force leaves its   trials are asked to stop and return (``sweeps.runner_scheduler``)
+gang's GPUs reserved, for minutes or ever
+A trial's process is killed: the placement   `GroupReaper` in the driver removes it within seconds
+group of its gang stays until the driver
+ends; Ray Train's own cleaner needs the
+dashboard, which a sweep does not start
+Several Rays on one machine: Ray Train's     `name_cluster`, before a trainer starts
+cleaner finds "multiple active instances"
+and dies
+``ray.init()`` joins whatever Ray runs on    ``Connection`` says "local" where it starts its own
+the machine
+A driver that joins a cluster uses no token  ``authentication.use_token_if_any``, before Ray is imported
+unless RAY_AUTH_MODE says so
+A request that no node can hold waits for    ``preflight.check_request``; for the gang itself a limit of
+ever                                         failures to start (``sweeps.runner_gang.START_FAILURES``)
+===========================================  ================================================================
+"""
+
+import logging
+import os
+import threading
+from types import TracebackType
+
+Seconds = float
+LOOK_INTERVAL: Seconds = 2.0
+"""Pause between two looks for groups of processes that are dead."""
+
+
+def name_cluster() -> None:
+    """Tell Ray Train's helpers which cluster is meant: there may be several on this machine."""
+    import ray
+
+    os.environ.setdefault("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+
+
+def remove_abandoned_groups() -> int:
+    """Remove this driver's placement groups whose creator is a dead process; needs a running Ray.
+
+    A group lives as long as the job of its creator. That of a gang is made by Ray Train's controller, which
+    dies with its trial; nobody would use it again, and what it reserves the trial's next attempt is missing.
+
+    Returns:
+        How many were removed.
+    """
+    import ray
+    from ray._private.state import state
+    from ray._raylet import PlacementGroupID
+    from ray.core.generated import gcs_pb2
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+    job = ray.get_runtime_context().get_job_id()
+    abandoned = []
+    for content in state._connect_and_get_accessor().get_placement_group_table():
+        group = gcs_pb2.PlacementGroupTableData.FromString(content)
+        is_there = group.state != gcs_pb2.PlacementGroupTableData.REMOVED
+        if is_there and group.creator_actor_dead and group.creator_job_id.hex() == job:
+            abandoned.append(PlacementGroup(PlacementGroupID(group.placement_group_id)))
+    for group in abandoned:
+        remove_placement_group(group)
+    return len(abandoned)
+
+
+class GroupReaper:
+    """Removes abandoned placement groups from a thread, as a context manager around the trials."""
+
+    def __init__(self, interval: Seconds = LOOK_INTERVAL) -> None:
+        self._interval = interval
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="group-reaper", daemon=True)
+
+    def __enter__(self) -> "GroupReaper":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._interval):
+            try:
+                remove_abandoned_groups()
+            except Exception:  # Ray's own errors of many kinds; the next look may succeed
+                logging.getLogger(__name__).debug("no look at placement groups", exc_info=True)
