@@ -35,6 +35,9 @@ TrackingOption = Annotated[
 ]
 ConcurrentOption = Annotated[int | None, typer.Option(min=1, help="Most trials at once.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, and run nothing.")]
+CalibrateOption = Annotated[
+    bool, typer.Option("--calibrate", help="With --dry-run: guess the cost from a few steps of the baseline.")
+]
 
 INCOMPLETE = 1
 INTERRUPTED = 130
@@ -43,6 +46,7 @@ INTERRUPTED = 130
 def sweep(
     file: FileArgument,
     dry_run: DryRunOption = False,
+    calibrate: CalibrateOption = False,
     address: AddressOption = None,
     override: OverrideOption = None,
     extend: ExtendOption = False,
@@ -57,6 +61,12 @@ def sweep(
     """
     from paraformer_platform.sweeps.launch import LaunchOptions
 
+    if calibrate and not dry_run:
+        raise typer.BadParameter(
+            "--calibrate belongs to --dry-run; a sweep that runs measures its own trials"
+        )
+    if calibrate and as_json:
+        raise typer.BadParameter("--calibrate is for the printed plan; leave --json out")
     options = LaunchOptions(
         overrides=override or (),
         address=address,
@@ -67,7 +77,7 @@ def sweep(
     )
     launch = _open(file, options, with_sizes=dry_run, quiet=quiet)
     if dry_run:
-        print_plan(launch, as_json)
+        print_plan(launch, as_json, calibrate)
         return
     launch.write_lock()
     outcome = run(launch, quiet or as_json)
@@ -84,10 +94,11 @@ def _open(file: Path, options: "LaunchOptions", *, with_sizes: bool, quiet: bool
         return Launch(file, options, advance, count_parameters if with_sizes else None)
 
 
-def print_plan(launch: "Launch", as_json: bool = False) -> None:
+def print_plan(launch: "Launch", as_json: bool = False, calibrate: bool = False) -> None:
     """Print every planned trial, with what the ledger knows of it, and keep the plan in the lock file."""
     from rich.console import Console
 
+    from paraformer_platform.sweeps import calibration, cost
     from paraformer_platform.sweeps.ledger import Ledger
     from paraformer_platform.sweeps.plan_table import plan_rows, plan_table
 
@@ -96,7 +107,9 @@ def print_plan(launch: "Launch", as_json: bool = False) -> None:
     if as_json:
         typer.echo(json.dumps(plan_rows(launch.plan, known), indent=1))
     else:
-        Console().print(plan_table(launch.plan, known))
+        base = launch.base
+        steps = calibration.calibrate(base, cost.count_parameters(base)) if calibrate else None
+        Console().print(plan_table(launch.plan, known, steps))
 
 
 def run(launch: "Launch", quiet: bool = False) -> "SweepOutcome":

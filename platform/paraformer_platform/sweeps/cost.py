@@ -1,10 +1,11 @@
-"""What a sweep will cost, from the trials that have ended."""
+"""What a sweep will cost, from the trials that have ended or a few steps of the baseline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import mean
 
 from paraformer_platform.config.schema import ExperimentConfig
+from paraformer_platform.sweeps.calibration import Calibration
 from paraformer_platform.sweeps.ledger import COMPLETED, Record
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial
 
@@ -24,35 +25,47 @@ class Estimate:
     """Time of these one after the other."""
     gpu_hours: float
     """Hours of GPUs that they take."""
+    calibration: Calibration | None = None
+    """What it rests on where no trial of a variant has ended."""
 
 
-def estimate(plan: Plan, records: Mapping[str, Record]) -> Estimate | None:
+def estimate(
+    plan: Plan, records: Mapping[str, Record], calibration: Calibration | None = None
+) -> Estimate | None:
     """Estimate what is left of a plan.
 
-    A trial takes what the other seeds of its variant took, or else the mean of all that ended.
+    A trial takes what the other seeds of its variant took, or else what the calibration says, or without one
+    the mean of all that ended.
 
     Args:
-        plan: The plan.
+        plan: The plan, with the parameters of its variants where there is a calibration.
         records: What the ledger knows, by trial_key.
+        calibration: A few steps of the baseline.
 
     Returns:
-        None when no trial of the plan is completed.
+        None when no trial of the plan is completed and there is no calibration.
     """
     measured = {
         trial.trial_key: (trial.variant, seconds)
         for trial in plan.trials
         if (seconds := _seconds(records, trial)) is not None
     }
-    if not measured:
+    if not measured and calibration is None:
         return None
     of_variant: dict[str, list[Seconds]] = {}
     for variant, seconds in measured.values():
         of_variant.setdefault(variant, []).append(seconds)
-    overall = [mean(seconds for _, seconds in measured.values())]
+    overall = [seconds for _, seconds in measured.values()]
+    sizes = {variant.id: variant.parameters or 0 for variant in plan.variants}
     left = [trial for trial in plan.trials if trial.trial_key not in measured]
-    times = [mean(of_variant.get(trial.variant, overall)) for trial in left]
+    times = [
+        calibration.of(trial.config, sizes[trial.variant])
+        if calibration is not None and trial.variant not in of_variant
+        else mean(of_variant.get(trial.variant, overall))
+        for trial in left
+    ]
     gpu_seconds = sum(seconds * _gpus(trial.config) for trial, seconds in zip(left, times, strict=True))
-    return Estimate(len(measured), len(left), sum(times), gpu_seconds / 3600)
+    return Estimate(len(measured), len(left), sum(times), gpu_seconds / 3600, calibration)
 
 
 def count_parameters(config: ExperimentConfig) -> int:

@@ -1,12 +1,13 @@
 """What ``paraformer sweep FILE --dry-run`` prints: the plan as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from paraformer_platform.sweeps.calibration import Calibration
 from paraformer_platform.sweeps.cost import Estimate, estimate
 from paraformer_platform.sweeps.ledger import PLANNED, Record
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, PlannedVariant
@@ -14,12 +15,15 @@ from paraformer_platform.sweeps.plan import Plan, PlannedTrial, PlannedVariant
 CHANGES_SHOWN = 4
 
 
-def plan_table(plan: Plan, records: Mapping[str, Record] | None = None) -> Group:
+def plan_table(
+    plan: Plan, records: Mapping[str, Record] | None = None, calibration: Calibration | None = None
+) -> Group:
     """Return the whole plan for printing.
 
     Args:
         plan: The plan.
         records: What the ledger knows of its trials, by trial_key.
+        calibration: A few steps of the baseline, for the cost.
     """
     known = records or {}
     parts: list[RenderableType] = [Text(f"{plan.spec.name}: {plan.arithmetic}", style="bold")]
@@ -31,7 +35,7 @@ def plan_table(plan: Plan, records: Mapping[str, Record] | None = None) -> Group
         parts.append(alias_table(plan.aliases))
     if plan.searched is not None:
         parts.append(Text(f"{plan.spec.search.sampler} proposes up to {plan.searched} variants"))
-    parts.append(Text(cost_line(estimate(plan, known))))
+    parts.append(Text(cost_line(estimate(plan, known, calibration))))
     parts.append(Text(f"data {plan.data_fingerprint} · code {plan.code_version}", style="dim"))
     return Group(*parts)
 
@@ -85,12 +89,24 @@ def alias_table(aliases: Mapping[str, object]) -> Table:
 def cost_line(cost: Estimate | None) -> str:
     """Return the estimated cost in one line."""
     if cost is None:
-        return "Cost: not known before a trial has ended"
+        return "Cost: not known before a trial has ended; --calibrate guesses it from a few steps"
     hours = f", {cost.gpu_hours:.1f} GPU-hours" if cost.gpu_hours else ""
     minutes = cost.seconds / 60
-    basis = f"{cost.measured} completed trial{'s' if cost.measured > 1 else ''}"
+    basis = " and ".join(_basis(cost))
     trials = f"{cost.left} trial{'' if cost.left == 1 else 's'}"
     return f"Cost: {trials} left, about {minutes:.1f} minutes one after the other{hours} (by {basis})"
+
+
+def _basis(cost: Estimate) -> Iterator[str]:
+    """Say what an estimate rests on."""
+    if cost.measured:
+        yield f"{cost.measured} completed trial{'s' if cost.measured > 1 else ''}"
+    if (made := cost.calibration) is not None:
+        decoding = "" if made.with_decoding else ", without decoding"
+        yield (
+            f"{made.steps} steps of the baseline on this machine's {made.device}, "
+            f"a guess in proportion to parameters and epochs{decoding}"
+        )
 
 
 def _row(trial: PlannedTrial, variant: PlannedVariant, record: Record | None, is_first: bool) -> list[str]:

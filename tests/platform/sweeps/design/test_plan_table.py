@@ -1,10 +1,12 @@
 """The dry run shows every trial with its key, whole."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
 
+from paraformer_platform.sweeps.calibration import Calibration
 from paraformer_platform.sweeps.ledger import Record
 from paraformer_platform.sweeps.plan import Plan
 from paraformer_platform.sweeps.plan_table import plan_table
@@ -54,3 +56,17 @@ parameters:
     )
     row = next(line for line in text.splitlines() if line.startswith("AB "))
     assert row.split() == ["AB", "use_predictor", "×", "encoder.num_layers", "CD"]
+
+
+def test_a_calibration_says_that_it_is_a_guess_and_from_what(plan_of: PlanOf) -> None:
+    plan = plan_of("ablate: [{id: a, set: {data.cmvn: false}}]\nseeds: [1]")
+    sized = replace(plan, variants=tuple(replace(variant, parameters=1000) for variant in plan.variants))
+    epochs = plan.trials[0].config.training.num_epochs
+    made = Calibration(600.0, 20, False, "cpu", parameters=1000, epochs=epochs)
+    console = Console(width=200, file=StringIO())
+    console.print(plan_table(sized, {}, made))
+    assert isinstance(console.file, StringIO)
+    assert (
+        "Cost: 2 trials left, about 20.0 minutes one after the other (by 20 steps of the baseline on this "
+        "machine's cpu, a guess in proportion to parameters and epochs, without decoding)"
+    ) in console.file.getvalue()
