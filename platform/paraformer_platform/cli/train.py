@@ -90,11 +90,11 @@ class _Display:
     def epoch(self, metrics: Mapping[str, float]) -> None:
         """Print a finished epoch."""
         shares = {
-            "token accuracy": metrics["train/token_accuracy"],
+            "accuracy": metrics["train/token_accuracy"],
             "dev WER": metrics["dev/wer"],
             "dev CER": metrics["dev/cer"],
         }
-        told = "  ".join(f"{name} {100 * share:6.2f} %" for name, share in shares.items())
+        told = "  ".join(f"{name} {100 * share:5.1f} %" for name, share in shares.items())
         number, loss = metrics["epoch"], metrics["train/loss"]
         self._console.print(f"epoch {number:3.0f}/{self._epochs}  loss {loss:6.3f}  {told}", soft_wrap=True)
 
