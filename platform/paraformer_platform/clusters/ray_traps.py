@@ -1,24 +1,16 @@
 """Ray's known traps and how each is met; what Ray does by itself was measured on version 2.60.
 
-===========================================  ================================================================
-trap                                         met by
-===========================================  ================================================================
-A trial that Tune ends by force leaves its   trials are asked to stop and return (``sweeps.runner_scheduler``)
-gang's GPUs reserved, for minutes or ever
-A trial's process is killed: the placement   `GroupReaper` in the driver removes it within seconds
-group of its gang stays until the driver
-ends; Ray Train's own cleaner needs the
-dashboard, which a sweep does not start
-Several Rays on one machine: Ray Train's     `name_cluster`, before a trainer starts
-cleaner finds "multiple active instances"
-and dies
-``ray.init()`` joins whatever Ray runs on    ``Connection`` says "local" where it starts its own
-the machine
-A driver that joins a cluster uses no token  ``authentication.use_token_if_any``, before Ray is imported
-unless RAY_AUTH_MODE says so
-A request that no node can hold waits for    ``preflight.check_request``; for the gang itself a limit of
-ever                                         failures to start (``sweeps.runner_gang.START_FAILURES``)
-===========================================  ================================================================
+- *A trial that Tune ends by force leaves its gang's GPUs reserved.* Trials are asked to stop and return by
+  themselves (``sweeps.runner_scheduler``).
+- *A killed trial: its gang keeps its placement group until the driver ends.* Ray Train's own cleaner
+  needs the dashboard, which a sweep does not start. `GroupReaper` removes the group within seconds.
+- *Several Rays on one machine: that cleaner finds "multiple active instances" and dies.* `name_cluster` says
+  which one is meant before a trainer starts.
+- *ray.init() joins whatever Ray runs on the machine.* ``connection.Connection`` says "local" where it starts
+  its own.
+- *A driver that joins a cluster uses no token unless RAY_AUTH_MODE says so.* It does, see ``authentication``.
+- *A request that no node can hold waits for ever.* ``preflight.check_request`` refuses it; of a gang that
+  cannot be placed meanwhile, failures to start are counted (``sweeps.runner_gang.START_FAILURES``).
 """
 
 import logging
