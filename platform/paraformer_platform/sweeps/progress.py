@@ -17,6 +17,9 @@ Seconds = float
 PLAIN_INTERVAL: Seconds = 30.0
 """Pause between two summary lines when the output is no terminal."""
 SHOWN_RUNNING = 8
+LEAST_LABEL = 16
+"""Characters that the name of a trial gets even in the narrowest terminal."""
+GAP = 2
 
 
 @dataclass
@@ -66,6 +69,8 @@ class Progress:
         self._running: dict[str, RunningTrial] = {}
         self._best: tuple[float, str] | None = None
         self._seconds: list[Seconds] = []
+        self._seconds_before: list[Seconds] = []
+        """Of trials that earlier launches completed."""
         self._stored = 0
         self._note = ""
         self._last_line: Seconds = 0.0
@@ -104,8 +109,8 @@ class Progress:
         self._running.pop(outcome.trial_key, None)
         if outcome.stored:
             self._stored += 1
-        elif outcome.state == COMPLETED:
-            self._seconds.append(outcome.seconds)
+        if outcome.state == COMPLETED and outcome.seconds:
+            (self._seconds_before if outcome.stored else self._seconds).append(outcome.seconds)
         value = outcome.metrics.get(self._metric)
         if outcome.state == COMPLETED and value is not None:
             best = value if self._best is None else self._better(value, self._best[0])
@@ -120,10 +125,11 @@ class Progress:
             self._console.print(text, soft_wrap=True)
 
     def seconds_left(self) -> Seconds | None:
-        """Estimate the time left from the trials that ended; None before the first one has."""
-        if not self._seconds:
+        """Estimate the time left from the trials that ended, of this launch if there are; else None."""
+        measured = self._seconds or self._seconds_before
+        if not measured:
             return None
-        each = sum(self._seconds) / len(self._seconds)
+        each = sum(measured) / len(measured)
         now = self._clock()
         waiting = max(0, self._queue.left - len(self._running))
         begun = sum(max(0.0, each - (now - trial.begun)) for trial in self._running.values())
@@ -153,19 +159,24 @@ class Progress:
 
     def render(self) -> Group:
         """Return the live view: the summary and a row per running trial."""
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(self._running))
-        for heading in ("running", "time", "epoch", "loss", self._metric.replace("test/", "dev/")):
-            table.add_column(heading, justify="left" if heading == "running" else "right")
+        judged = self._metric.replace("test/", "dev/")
+        widths = {"time": 7, "epoch": 5, "loss": 8, judged: max(8, len(judged))}
+        room = max(LEAST_LABEL, self._console.width - sum(width + GAP for width in widths.values()) - GAP)
+        table = Table(box=None, padding=(0, GAP, 0, 0), show_header=bool(self._running))
+        table.add_column("running", no_wrap=True)
+        for heading, width in widths.items():
+            table.add_column(heading, justify="right", width=width, no_wrap=True)
         for trial in list(self._running.values())[:SHOWN_RUNNING]:
-            table.add_row(*self._row(trial))
+            table.add_row(shortened(trial.label, room), *self._numbers(trial, judged))
+        if len(self._running) > SHOWN_RUNNING:
+            table.add_row(f"and {len(self._running) - SHOWN_RUNNING} more")
         lines: list[Text | Table] = [Text(self.summary(), style="bold"), table]
         return Group(*lines, *([Text(self._note, style="yellow")] if self._note else []))
 
-    def _row(self, trial: RunningTrial) -> list[str]:
-        shown = (trial.metrics.get("train/loss"), trial.metrics.get(self._metric.replace("test/", "dev/")))
+    def _numbers(self, trial: RunningTrial, judged: str) -> list[str]:
+        shown = (trial.metrics.get("train/loss"), trial.metrics.get(judged))
         epoch = trial.metrics.get("epoch")
         return [
-            trial.label,
             duration(self._clock() - trial.begun),
             "" if epoch is None else f"{epoch:g}",
             *("" if value is None else f"{value:.4f}" for value in shown),
@@ -194,3 +205,11 @@ def duration(seconds: Seconds) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def shortened(label: str, room: int) -> str:
+    """Cut a trial's label within its variant, which may be long; the seed at its end stays."""
+    if len(label) <= room:
+        return label
+    variant, separator, seed = label.rpartition(" · ")
+    return variant[: max(1, room - len(separator + seed) - 1)] + "…" + separator + seed

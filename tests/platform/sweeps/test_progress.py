@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from paraformer_platform.sweeps.outcome import COMPLETED, FAILED, TrialOutcome
-from paraformer_platform.sweeps.progress import Progress, duration
+from paraformer_platform.sweeps.progress import SHOWN_RUNNING, Progress, duration, shortened
 from paraformer_platform.sweeps.queue import PlannedTrials, TrialQueue
 
 
@@ -16,11 +16,13 @@ class Trial:
 class Sweep:
     """Four trials, two at a time, on a clock of its own."""
 
-    def __init__(self, terminal: bool = False) -> None:
+    def __init__(self, terminal: bool = False, width: int = 100, trials: int = 4) -> None:
         self.now = 0.0
         self.output = io.StringIO()
-        self.queue = TrialQueue(PlannedTrials([Trial(f"t{index}") for index in range(4)]), lambda key: None)
-        console = Console(file=self.output, force_terminal=terminal, width=100)
+        self.queue = TrialQueue(
+            PlannedTrials([Trial(f"t{index}") for index in range(trials)]), lambda key: None
+        )
+        console = Console(file=self.output, force_terminal=terminal, width=width)
         self.progress = Progress(
             self.queue,
             metric="test/wer",
@@ -95,3 +97,40 @@ def test_the_live_table_shows_the_latest_metrics_of_running_trials():
 @pytest.mark.parametrize(("seconds", "words"), [(48, "48 s"), (720, "12 min"), (12600, "3.5 h")])
 def test_durations_are_written_as_people_say_them(seconds, words):
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_long_name_takes_no_number_from_the_screen(width):
+    sweep = Sweep(terminal=True, width=width, trials=20)
+    for index in range(SHOWN_RUNNING + 3):
+        key = sweep.queue.next().trial_key
+        sweep.progress.started(
+            key, f"model.encoder.num_layers=12,training.learning_rate=0.00{index}317 · seed 22"
+        )
+        sweep.progress.reported(key, {"train/loss": 12.3456, "dev/wer": 0.4321, "epoch": 17})
+    sweep.now = 5000.0
+    console = Console(file=io.StringIO(), width=width)
+    console.print(sweep.progress.render())
+    lines = console.file.getvalue().splitlines()
+    rows = [line for line in lines if line.startswith("model.")]
+    assert len(rows) == SHOWN_RUNNING
+    assert all(row.split()[-5:] == ["83", "min", "17", "12.3456", "0.4321"] for row in rows)
+    assert all("seed 22" in row for row in rows)
+    assert "and 3 more" in console.file.getvalue()
+    assert max(map(len, lines)) <= width
+
+
+def test_a_label_is_cut_within_its_variant():
+    assert shortened("baseline · seed 11", 18) == "baseline · seed 11"
+    assert shortened("baseline · seed 11", 17) == "baseli… · seed 11"
+
+
+def test_a_resumed_sweep_knows_the_time_left_from_earlier_launches():
+    sweep = Sweep()
+    key = sweep.queue.next().trial_key
+    stored = TrialOutcome(key, COMPLETED, {"test/wer": 0.5}, seconds=100.0, stored=True)
+    sweep.end(key, stored)
+    assert sweep.progress.seconds_left() == pytest.approx(3 * 100 / 2)
+    key = sweep.start()
+    sweep.end(key, TrialOutcome(key, COMPLETED, {"test/wer": 0.5}, seconds=10.0))
+    assert sweep.progress.seconds_left() == pytest.approx(2 * 10 / 2)  # this machine's own
