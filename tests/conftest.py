@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,10 @@ class Disk:
         mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
 
     def fill(self, but: int = 0) -> None:
-        """Leave so many bytes free."""
-        free = os.statvfs(self.folder)
-        (self.folder / "filler").write_bytes(b"x" * max(0, free.f_bavail * free.f_bsize - but))
+        """Leave so many bytes free, though others may be writing meanwhile."""
+        with (self.folder / "filler").open("ab", buffering=0) as filler, suppress(OSError):
+            while (free := os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_bsize) > but:
+                filler.write(b"x" * min(free - but, 2**20))
 
     def empty(self) -> None:
         (self.folder / "filler").unlink()

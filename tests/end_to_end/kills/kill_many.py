@@ -11,10 +11,10 @@ import platform
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +30,7 @@ SHARES = {"trials": 0.4, "served": 0.25, "searches": 0.15, "gangs": 0.2}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--at-once", type=int, default=1, help="kinds of sweeps attacked at a time")
+    parser.add_argument("--at-once", type=int, default=1, help="sweeps attacked at a time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", type=Path, required=True)
     asked = parser.parse_args()
@@ -38,24 +38,35 @@ def main() -> int:
     judge, begun, broken = Judge(folder), time.monotonic(), {}
     attacks = [Attack(kind, asked.seed, round(share * asked.kills), folder) for kind, share in SHARES.items()]
 
-    def carry_out(attack: Attack) -> None:
-        try:
-            for sweep, laws in judge.broken(attack):
-                if laws:
-                    broken[sweep.folder.name] = laws
-                print(f"{sweep.folder.name}: {sweep.launches} launches, broken: {laws or 0}", flush=True)
-                write(asked.log, log(asked, attacks, broken, [], time.monotonic() - begun))
-        except Exception as error:
-            broken[attack.kind] = [f"{type(error).__name__}: {error}"]
-            raise
+    waiting = deque((attack, judge.broken(attack)) for attack in attacks)
+    judged: set[tuple[str, int]] = set()
 
-    with ThreadPoolExecutor(asked.at_once) as pool:
-        done = [pool.submit(carry_out, attack) for attack in attacks]
-    for one in done:
-        if one.exception() is not None:
-            traceback.print_exception(one.exception())
+    def carry_out() -> None:
+        """Attack one sweep of each kind in turn, until none has kills left."""
+        while waiting:
+            attack, verdicts = waiting.popleft()
+            try:
+                sweep, laws = next(verdicts)
+            except StopIteration:
+                continue
+            except Exception as error:
+                traceback.print_exc()
+                broken[attack.kind] = [f"{type(error).__name__}: {error}"]
+                continue
+            if laws:
+                broken[sweep.folder.name] = laws
+            judged.update((death.setting, death.sweep) for death in attack.deaths)
+            print(f"{sweep.folder.name}: {sweep.launches} launches, broken: {laws or 0}", flush=True)
+            write(asked.log, log(asked, attacks, judged, broken, [], time.monotonic() - begun))
+            waiting.append((attack, verdicts))
+
+    threads = [threading.Thread(target=carry_out) for _ in range(asked.at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     strays = judge.strays()
-    write(asked.log, log(asked, attacks, broken, strays, time.monotonic() - begun))
+    write(asked.log, log(asked, attacks, judged, broken, strays, time.monotonic() - begun))
     if not broken and not strays:
         shutil.rmtree(folder)
         return 0
@@ -63,8 +74,11 @@ def main() -> int:
     return 1
 
 
-def log(asked, attacks, broken, strays, seconds) -> dict:
-    deaths = [death for attack in attacks for death in attack.log()]
+def log(asked, attacks, judged, broken, strays, seconds) -> dict:
+    """Return what happened to the sweeps that were judged."""
+    deaths = [
+        death for attack in attacks for death in attack.log() if (death["setting"], death["sweep"]) in judged
+    ]
     exits = sum((attack.exits for attack in attacks), Counter())
     return {
         "seed": asked.seed,
