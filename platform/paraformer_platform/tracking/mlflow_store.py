@@ -238,6 +238,8 @@ def _open_client(uri: str) -> "MlflowClient":
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
+    # It prints the traceback of every error that it raises as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     _make_sqlite_folder(uri)
     try:
         return mlflow.MlflowClient(tracking_uri=uri)
