@@ -53,7 +53,7 @@ class Judge:
     def _findings_of(self, setting: Setting) -> Findings:
         alike = replace(setting, served=False)
         if alike not in self._undisturbed:
-            sweep = Besieged(self._folder / f"undisturbed-{len(self._undisturbed)}", alike)
+            sweep = Besieged(self._folder / f"undisturbed-{len(self._ended)}-{len(self._undisturbed)}", alike)
             sweep.launch()
             code = sweep.launcher.wait()
             assert code == 0, sweep.output(1).read_text()

@@ -17,6 +17,7 @@ from paraformer_platform.training.checkpoint import load_checkpoint
 
 MEASURED = ("train_seconds", "gpu_hours", "peak_memory_mb", "rtf")
 """Costs that are measured and differ from run to run; the others, such as parameters, are computed."""
+TABLES = ("table.csv", "search.csv")
 MEASURED_IN_WORDS = ("training seconds", "GPU-hours", "peak memory, MB", "real-time factor")
 
 Points = dict[str, list[tuple[int, float]]]
@@ -27,7 +28,7 @@ class Findings:
     """What a sweep left."""
 
     table: str
-    """table.csv without measured costs."""
+    """table.csv, of a search search.csv, without measured costs."""
     page: str
     """report.md without measured costs."""
     variants: str
@@ -48,7 +49,8 @@ def findings(sweep: Besieged) -> Findings:
     curves = {key: _points(store, run) for key, run in store.trial_runs().items()}
     variants = json.dumps(_lock(sweep)["variants"], indent=1)
     page = _page(folder / "report.md")
-    return Findings(_table(folder / "table.csv"), page, variants, _weights(sweep), curves)
+    [table] = [path for name in TABLES if (path := folder / name).exists()]
+    return Findings(_table(table), page, variants, _weights(sweep), curves)
 
 
 def broken_laws(sweep: Besieged, undisturbed: Findings) -> list[str]:
@@ -208,5 +210,7 @@ def _page(path: Path) -> str:
             columns = []
         elif not columns:
             columns = [place for place, cell in enumerate(cells) if cell.strip("| ") in MEASURED_IN_WORDS]
+        line = re.sub(r"[\d.e-]+ hours of training", "… hours of training", line)
+        cells = line.split(" | ")
         lines.append(" | ".join("" if place in columns else cell for place, cell in enumerate(cells)))
     return "\n".join(lines)
