@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from paraformer_analysis.bootstrap import LEAST_SEEDS, Estimate, satterthwaite
+from paraformer_analysis.bootstrap import LEAST_SEEDS, Estimate, seed_freedom
 
 MOST_SEEDS = 200
 """Seeds beyond which no plan is proposed: more test material is the cheaper way then."""
@@ -45,7 +45,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def minimal_detectable(estimate: Estimate, alpha: float, power: float) -> float:
     """Smallest true difference that a sweep like this finds with probability ``power`` at level ``alpha``."""
-    return _reach(estimate.degrees_of_freedom, alpha, power) * estimate.standard_error
+    parts = _parts(estimate, estimate.seeds)
+    return _reach(parts, alpha, power) * estimate.standard_error
 
 
 def seeds_to_settle(estimate: Estimate, alpha: float, power: float, margin: float | None) -> int | None:
@@ -59,20 +60,43 @@ def seeds_to_settle(estimate: Estimate, alpha: float, power: float, margin: floa
     if estimate.seeds < LEAST_SEEDS or not math.isfinite(estimate.standard_error):
         return None
     for seeds in range(estimate.seeds + 1, MOST_SEEDS + 1):
-        variance = estimate.seed_variance * estimate.seeds / seeds
-        error = math.sqrt(variance + estimate.block_variance)
-        freedom = satterthwaite(variance, seeds, estimate.block_variance, estimate.blocks)
-        different = abs(estimate.value) >= _reach(freedom, alpha, power) * error
+        parts = _parts(estimate, seeds)
+        error = math.sqrt(sum(variance for variance, _ in parts))
+        different = abs(estimate.value) >= _reach(parts, alpha, power) * error
         inside = (
-            margin is not None and margin - abs(estimate.value) >= _reach(freedom, 2 * alpha, power) * error
+            margin is not None and margin - abs(estimate.value) >= _reach(parts, 2 * alpha, power) * error
         )
         if different or inside:
             return seeds - estimate.seeds
     return None
 
 
-def _reach(freedom: float, alpha: float, power: float) -> float:
+def _parts(estimate: Estimate, seeds: int) -> list[tuple[float, float]]:
+    """Variance and degrees of freedom of both levels, had there been so many seeds."""
+    parts = [(estimate.block_variance, max(estimate.blocks - 1, 1.0))]
+    if estimate.seeds >= LEAST_SEEDS:
+        variance = estimate.seed_variance * estimate.seeds / seeds
+        parts.append((variance, seed_freedom(seeds, variance, estimate.block_variance)))
+    return parts
+
+
+def _reach(parts: Sequence[tuple[float, float]], alpha: float, power: float) -> float:
     """How many standard errors away a true difference must be to be found."""
-    if math.isinf(freedom):
-        return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
-    return float(stats.t.ppf(1 - alpha / 2, freedom) + stats.t.ppf(power, freedom))
+    return student_quantile(parts, 1 - alpha / 2) + student_quantile(parts, power)
+
+
+def student_quantile(parts: Sequence[tuple[float, float]], probability: float) -> float:
+    """Quantile of a deviation whose variance is the sum of estimated ones, in its standard errors.
+
+    Each level's own Student quantile, weighted by its variance: Cochran and Cox's approximation to a sum of
+    two Student variables, which the bootstrap draws.
+
+    Args:
+        parts: Variance and degrees of freedom of each level.
+        probability: Which quantile.
+    """
+    total = sum(variance for variance, _ in parts)
+    if not total > 0:
+        return float(stats.norm.ppf(probability))
+    quantiles = [(variance, float(stats.t.ppf(probability, freedom))) for variance, freedom in parts]
+    return sum(variance * quantile for variance, quantile in quantiles if variance > 0) / total

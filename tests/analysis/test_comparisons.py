@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from paraformer_analysis.bootstrap import BlockBootstrap
@@ -12,6 +13,7 @@ from paraformer_analysis.comparisons import (
     holm,
     minimal_detectable,
     seeds_to_settle,
+    student_quantile,
     two_sided_p,
 )
 
@@ -35,16 +37,20 @@ def estimate(generator, seeds=3, effect=0.0, spread=0.01, blocks=15, replicates=
     return BlockBootstrap(words, replicates, seed=int(generator.integers(2**31))).estimate(sums)
 
 
-def test_holm_keeps_the_family_wise_error_rate():
+def trials(generator, words, seeds):
+    """Errors by seed and speaker of networks that differ by the luck of their seeds alone."""
+    luck = 0.01 * generator.standard_normal((seeds, 1))
+    return generator.binomial(words, 0.15 + luck, (seeds, len(words)))
+
+
+@pytest.mark.parametrize("seeds", [3, 4])
+def test_holm_keeps_the_family_wise_error_rate(seeds):
     """Six variants that do not differ from their common baseline: any alarm is false."""
     generator = np.random.default_rng(1)
     words, tables, alarms = np.full(15, 80), 800, 0
     for table in range(tables):
-        base = generator.binomial(words, 0.15 + 0.01 * generator.standard_normal((4, 1)), (4, 15))
-        sums = [
-            generator.binomial(words, 0.15 + 0.01 * generator.standard_normal((4, 1)), (4, 15)) - base
-            for _ in range(6)
-        ]
+        base = trials(generator, words, seeds)
+        sums = [trials(generator, words, seeds) - base for _ in range(6)]
         found = BlockBootstrap(words, 1000, seed=table).estimate_all(sums, 0.05, list(range(6)))
         alarms += min(holm([two_sided_p(each) for each in found])) < 0.05
     # Two standard errors of a rate of 5 % in 800 tables are 1.5 %.
@@ -97,3 +103,25 @@ def test_without_a_known_spread_no_number_of_seeds_is_promised():
 def test_a_margin_can_be_the_quicker_way_to_settle():
     found = estimate(np.random.default_rng(8), seeds=3, effect=0.0)
     assert seeds_to_settle(found, 0.05, 0.8, margin=1.0) == 1
+
+
+@given(st.floats(0, 1), st.integers(3, 20), st.floats(1e-6, 1), st.integers(3, 100), st.floats(0.6, 0.999))
+def test_the_quantile_of_two_levels_lies_between_those_of_each(
+    seed_variance, seeds, block_variance, blocks, probability
+):
+    found = student_quantile([(seed_variance, seeds - 1), (block_variance, blocks - 1)], probability)
+    alone = [stats.t.ppf(probability, freedom) for freedom in (seeds - 1, blocks - 1)]
+    assert min(alone) - 1e-9 <= found <= max(alone) + 1e-9
+
+
+@pytest.mark.parametrize(("seeds", "blocks", "ratio"), [(3, 20, 1.0), (3, 8, 0.3), (5, 20, 3.0)])
+def test_the_quantile_is_near_that_of_the_distribution_that_the_bootstrap_draws_from(seeds, blocks, ratio):
+    """Behrens and Fisher's distribution, drawn at random: a sum of two scaled Student variables."""
+    generator = np.random.default_rng(0)
+    drawn = math.sqrt(ratio) * generator.standard_t(seeds - 1, 400_000) + generator.standard_t(
+        blocks - 1, 400_000
+    )
+    expected = np.quantile(np.abs(drawn), 0.95) / math.sqrt(ratio + 1)
+    assert student_quantile([(ratio, seeds - 1), (1.0, blocks - 1)], 0.975) == pytest.approx(
+        expected, rel=0.06
+    )

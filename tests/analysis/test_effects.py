@@ -6,6 +6,8 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
+from paraformer_analysis.design import Design
+from paraformer_analysis.display import effect_grid
 from paraformer_analysis.effects import estimate_effects
 
 LEVELS = {"depth": ["2", "4", "6"], "width": ["64", "128"], "predictor": ["False", "True"]}
@@ -109,3 +111,16 @@ def test_one_seed_without_replicates_has_no_intervals():
     )
     assert found.residual_freedom == 0
     assert all(np.isnan(effect.low) for effect in found.effects)
+
+
+def test_a_fraction_is_named_with_its_generators_and_aliases():
+    rows = [
+        {"a": str(a), "b": str(b), "c": str(a * b), "seed": seed, "response": 3.0 * a + seed * b}
+        for a, b, seed in itertools.product((-1, 1), (-1, 1), (1, 2))
+    ]
+    found = estimate_effects(pd.DataFrame(rows), {name: ["-1", "1"] for name in "abc"})
+    fraction = {"resolution": 3, "generators": ["C=AB"], "factors": {"A": "model.a", "B": "model.b"}}
+    grid = effect_grid(found, Design("s", (), (), method="fractional", fraction=fraction))
+    assert grid.note.endswith(" Resolution III: generators C=AB with A model.a, B model.b.")
+    assert grid.heads[-1] == "aliases"
+    assert [row[-1].text for row in grid.rows] == ["b × c", "a × c", "a × b"]
