@@ -31,6 +31,8 @@ class TrackingStore:
         _require_database(uri)
         for key in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
             os.environ.setdefault(key, "true")
+        # MLflow's own seven retries let a wrong address be waited for over four minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         logging.getLogger("alembic").setLevel(logging.ERROR)
         from mlflow import MlflowClient
 

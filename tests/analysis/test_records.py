@@ -1,5 +1,7 @@
 """Reading sweeps out of real MLflow stores: whole ones, broken ones, and none."""
 
+import time
+
 import pytest
 from mlflow import MlflowClient
 
@@ -54,6 +56,15 @@ def test_a_store_that_is_not_there_is_refused_and_not_made(tmp_path):
     with pytest.raises(AnalysisError, match=r"there is no MLflow store at sqlite.*--tracking-uri"):
         TrackingStore(f"sqlite:///{tmp_path}/nothing.db")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_does_not_answer_is_said_and_not_waited_for(monkeypatch):
+    """Nobody listens at port 9 of this machine; MLflow would try again for minutes."""
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    begun = time.monotonic()
+    with pytest.raises(AnalysisError, match=r"http://127.0.0.1:9 cannot be read.*start its server"):
+        TrackingStore("http://127.0.0.1:9").find_sweep("demo")
+    assert time.monotonic() - begun < 60
 
 
 def test_a_sweep_without_a_finished_trial_says_what_there_is(store_sweep):
