@@ -179,9 +179,9 @@ def power_grid(table: AblationTable) -> Grid:
     )
     note = (
         "Detectable: the smallest true difference, in points, that a comparison like this finds with "
-        f"probability {table.options.power:g} at level {table.options.alpha:g}. More seeds: how many "
-        "further seeds would probably settle a row, if the difference is what it seems to be, the table's "
-        "correction paid for."
+        f"probability {table.options.power:g} at level {table.options.alpha:g}; with three seeds it is "
+        "a rough guess itself. More seeds: how many further seeds would probably settle a row, if the "
+        "difference is what it seems to be, the table's correction paid for."
     )
     return trimmed(Grid("power", "What this sweep could see", heads, rows, note))
 
