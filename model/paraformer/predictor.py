@@ -16,6 +16,7 @@ So each averages frames into tokens, counts tokens by the sum of the weights, an
 spoken. In training the weights are scaled to the known number of tokens.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class Queries:
         return self.fired.lengths
 
 
-class Predictor(nn.Module):
+class Predictor(nn.Module, ABC):
     """Weighs frames, and sums them into queries.
 
     Args:
@@ -80,9 +81,9 @@ class Predictor(nn.Module):
         same = value_dim == query_dim and not project
         self.projection = nn.Identity() if same else nn.Linear(value_dim, query_dim)
 
+    @abstractmethod
     def weigh(self, frames: EncodedFrames) -> Tensor:
         """Weights of the frames, `(B, T)` in fp32; 0 at padding."""
-        raise NotImplementedError
 
     def weigh_known(self, frames: EncodedFrames, tokens: Tensor, token_lens: Tensor) -> Tensor:
         """Weights `(B, T)` where the transcripts `(B, U)` and their lengths `(B,)` are known: in training."""

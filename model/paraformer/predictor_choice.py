@@ -35,4 +35,6 @@ def _import_class(kind: str) -> type[Predictor]:
     found = import_part(kind, "predictor.kind", "'cif', 'ctc_compress', 'uniform'")
     if not (inspect.isclass(found) and issubclass(found, Predictor)):
         raise ConfigError(f"predictor.kind is {kind!r}, which must be derived from paraformer's Predictor")
+    if missing := sorted(found.__abstractmethods__):
+        raise ConfigError(f"predictor.kind is {kind!r}, which must define {' and '.join(missing)}")
     return found

@@ -136,6 +136,7 @@ def test_a_class_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
     ("kind", "message"),
     [
         ("torch.nn:Linear", "must be derived from paraformer's Predictor"),
+        ("paraformer.predictor:Predictor", "which must define weigh"),
         ("torch.nn:NoSuch", "is 'torch.nn:NoSuch', but torch.nn has no NoSuch"),
         ("no_such_module:Class", "put that folder on PYTHONPATH"),
         (":Class", "'uniform' or an import path 'package.module:name'"),
