@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ RESIZE_INTERVAL: Seconds = 30.0
 SHRINK_AFTER: Seconds = 10.0
 """How long an elastic training waits for workers that it lost, before it asks again how many have room. With
 Ray Train's 60 s it was still waiting 40 s later for a machine that was gone."""
+FASTER = {
+    # Workers tell of their epochs in the journal, so this poll only notices that they began, died or ended;
+    # Ray's 2 s are time that the gang's GPUs stand still after the last epoch.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
+    # Ray's own dashboards of Ray Train's inner times.
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+}
+"""Ray Train's settings where the user has none; the actor that starts it is used again for the next trial."""
 RESULT_FILE = "ray_train/result.json"
 
 
@@ -114,6 +122,7 @@ def _trainer(task: TrialTask, train: TrainFunction, request: Request) -> Any:
     from ray.train.torch import TorchConfig, TorchTrainer
 
     name_cluster()
+    tune_ray_train(os.environ)
     gpus = request.gpus_per_worker
     if request.is_elastic:
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(SHRINK_AFTER)
@@ -137,6 +146,16 @@ def _trainer(task: TrialTask, train: TrainFunction, request: Request) -> Any:
             ),
         ),
     )
+
+
+def tune_ray_train(environment: MutableMapping[str, str]) -> None:
+    """Have Ray Train notice sooner what its workers do, and leave out what nobody looks at.
+
+    Args:
+        environment: Variables of the process that starts it, which hands them on; what is set stays.
+    """
+    for name, value in FASTER.items():
+        environment.setdefault(name, value)
 
 
 def worker_loop(config: dict[str, Any]) -> None:

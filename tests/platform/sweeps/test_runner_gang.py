@@ -161,3 +161,17 @@ def test_an_elastic_request_reaches_ray_train(task: TrialTask, monkeypatch: pyte
     assert float(runner_gang.os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"]) == 10
     fixed = runner_gang._trainer(task, train_configured, Request(2, 1, 0))
     assert fixed.scaling_config.num_workers == 2
+
+
+def test_ray_train_polls_faster_unless_the_user_says_otherwise() -> None:
+    """The names are Ray's own, which hands them on to its controller and workers."""
+    from ray.train.v2._internal import constants
+
+    environment = {"RAY_TRAIN_METRICS_ENABLED": "1"}
+    runner_gang.tune_ray_train(environment)
+    assert environment == {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25", "RAY_TRAIN_METRICS_ENABLED": "1"}
+    assert set(runner_gang.FASTER) == {
+        constants.HEALTH_CHECK_INTERVAL_S_ENV_VAR,
+        constants.METRICS_ENABLED_ENV_VAR,
+    }
+    assert constants.HEALTH_CHECK_INTERVAL_S_ENV_VAR in constants.ENV_VARS_TO_PROPAGATE
