@@ -153,7 +153,7 @@ def seed_freedom(seeds: int, seed_variance: float, block_variance: float) -> flo
     """Degrees of freedom of the seeds' part of a deviation.
 
     Between two classical answers, by simulation (benchmarks/coverage.py). With seeds - 1, as Behrens and
-    Fisher would have it, 95 % intervals of three seeds hold the truth in 97.5 % where speakers decide. With
+    Fisher would have it, 95 % intervals of three seeds hold the truth in 97.1 % where speakers decide. With
     one Student draw for the sum of both variances, as Welch and Satterthwaite would have it, the far tails
     are too light: tables of six rows without any effect raise an alarm in 8 % after Holm's correction.
     """
