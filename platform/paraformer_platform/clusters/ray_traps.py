@@ -41,7 +41,7 @@ def remove_abandoned_groups() -> int:
     """
     import ray
     from ray._private.state import state
-    from ray._raylet import PlacementGroupID
+    from ray._raylet import ActorID, PlacementGroupID
     from ray.core.generated import gcs_pb2
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 
@@ -50,7 +50,9 @@ def remove_abandoned_groups() -> int:
     for content in state._connect_and_get_accessor().get_placement_group_table():
         group = gcs_pb2.PlacementGroupTableData.FromString(content)
         is_there = group.state != gcs_pb2.PlacementGroupTableData.REMOVED
-        if is_there and group.creator_actor_dead and group.creator_job_id.hex() == job:
+        # A group of the driver's own, as Tune makes for every trial, has no actor, which Ray calls dead.
+        by_actor = not ActorID(group.creator_actor_id).is_nil()
+        if is_there and by_actor and group.creator_actor_dead and group.creator_job_id.hex() == job:
             abandoned.append(PlacementGroup(PlacementGroupID(group.placement_group_id)))
     for group in abandoned:
         remove_placement_group(group)

@@ -30,7 +30,9 @@ def wait_for(condition, seconds):
         time.sleep(0.1)
     return time.monotonic() - begun
 
-living, killed = Controller.remote(), None
+own = placement_group([{"CPU": 1}])  # of the driver, as Tune's are
+ray.get(own.ready())
+living = Controller.remote()
 process = ray.get(living.reserve.remote())
 wait_for(lambda: free() == 0, 20)
 assert free() == 0
@@ -41,6 +43,7 @@ print("free without help:", free())
 with GroupReaper(interval=0.5):
     seconds = wait_for(lambda: free() == 2, 60)
 print("free:", free(), "after", round(seconds, 1))
+print("own:", ray.util.placement_group_table(own)["state"])
 """
 
 
@@ -64,6 +67,7 @@ def test_gpus_that_a_killed_trial_left_reserved_are_free_again_within_seconds():
     output = run(KILLED_CREATOR)
     assert "free without help: 0.0" in output or "free without help: 0\n" in output
     assert "free: 2.0 after" in output
+    assert "own: CREATED" in output
 
 
 def test_the_cluster_is_named_for_ray_trains_helpers(monkeypatch):
