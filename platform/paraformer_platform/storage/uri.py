@@ -170,7 +170,7 @@ def _file_system(uri: str) -> tuple[Any, str]:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Let one process of this machine at a time fill a folder."""
+    """Let one process of this machine at a time fill a folder, or make a file."""
     locks = CACHE.expanduser()
     locks.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]

@@ -9,13 +9,14 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paraformer_platform.errors import TrackingError
 from paraformer_platform.passwords import without_password
+from paraformer_platform.storage.uri import only_one
 from paraformer_platform.tracking import names
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ class RunStore:
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri = uri
         self.experiment = experiment
-        self.client = _open_client(uri)
-        self.experiment_id = self._find_or_create_experiment()
+        with _one_at_a_time(uri):
+            self.client = _open_client(uri)
+            self.experiment_id = self._find_or_create_experiment()
 
     def _find_or_create_experiment(self) -> str:
         with reachable(self.uri):
@@ -245,6 +247,12 @@ def _open_client(uri: str) -> "MlflowClient":
         return mlflow.MlflowClient(tracking_uri=uri)
     except Exception as error:  # MLflow raises whatever its back end raises
         raise TrackingError(_unreachable(uri, error)) from error
+
+
+def _one_at_a_time(uri: str) -> AbstractContextManager[None]:
+    """Let one process make a SQLite store: MLflow's own making of tables breaks when two begin at once."""
+    path = _sqlite_path(uri)
+    return nullcontext() if path is None else only_one(path)
 
 
 def _make_sqlite_folder(uri: str) -> None:

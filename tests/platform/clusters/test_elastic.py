@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from paraformer_platform.training.reporter import LocalReporter
 
 SWEEP = "tests/platform/clusters/tiny/elastic.yaml"
 KILLED, TAKEN = "127.0.0.5", "127.0.0.6"
+PATIENCE = 240.0
 CURVE = ("train/loss", "train/gradient_norm", "dev/loss")
 
 
@@ -34,6 +37,13 @@ class Trial:
     def sizes(self) -> list[int]:
         """Numbers of workers that it was started or resumed with."""
         return [event["workers"] for event in self.events() if "workers" in event]
+
+    def shown(self) -> str:
+        """For whoever has to find out why nothing happens: what was printed and noted."""
+        logs = [self.storage.parent / "output", *self.storage.glob("trials/*/*.log")]
+        states = [event for event in self.events() if event["kind"] == "state"]
+        ends = [log.read_text()[-2000:] for log in logs]
+        return "\n".join([f"{len(self.epochs())} epochs, {states}", *ends])
 
     def was_told(self) -> bool:
         return any(event.get("state") == "preempted" for event in self.events())
@@ -79,18 +89,24 @@ def drain(cluster, ip: str, seconds: int) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-@pytest.mark.timeout(900)
-def test_machines_come_and_go_and_the_curve_is_that_of_one_worker(
-    cluster, trial, wait_until, tmp_path, monkeypatch
-):
-    wait_until(lambda: trial.goes_on_with(4), 150, "four workers")
+def wait(trial: Trial, condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE} s\n{trial.shown()}"
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_machines_come_and_go_and_the_curve_is_that_of_one_worker(cluster, trial, tmp_path, monkeypatch):
+    wait(trial, lambda: trial.goes_on_with(4), "four workers")
     os.killpg(cluster.processes[KILLED].pid, signal.SIGKILL)
-    wait_until(lambda: trial.goes_on_with(3), 150, "three workers after one was killed")
+    wait(trial, lambda: trial.goes_on_with(3), "three workers after one was killed")
     cluster.start_node(TAKEN)
-    wait_until(lambda: trial.goes_on_with(4), 150, "four workers after one was added")
-    drain(cluster, TAKEN, seconds=15)
-    wait_until(trial.was_told, 60, "the notice")
-    wait_until(lambda: trial.goes_on_with(3), 150, "three workers after one was taken away")
+    wait(trial, lambda: trial.goes_on_with(4), "four workers after one was added")
+    drain(cluster, TAKEN, seconds=30)
+    wait(trial, trial.was_told, "the notice")
+    wait(trial, lambda: trial.goes_on_with(3), "three workers after one was taken away")
     trial.process.send_signal(signal.SIGINT)
     assert trial.process.wait(timeout=60) == 130, (tmp_path / "output").read_text()
     assert trial.sizes() == [4, 3, 4, 3]

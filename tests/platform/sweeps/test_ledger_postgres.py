@@ -211,9 +211,10 @@ def launcher(storage: Path, url: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.timeout(600)
 def test_two_launchers_of_one_sweep_share_its_trials_and_both_end_well(url: str, tmp_path: Path) -> None:
     both = [launcher(tmp_path, url) for _ in range(2)]
-    outputs = [process.communicate(timeout=200)[0] for process in both]
+    outputs = [process.communicate(timeout=500)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
     for output in outputs:
         assert json.loads(output.splitlines()[-1]) == {"completed": 4, "stop_reason": None}

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from paraformer_platform.errors import TrackingError
@@ -48,3 +52,15 @@ def test_a_store_that_cannot_be_made_is_named_with_the_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrackingError, match=r"sqlite:///.*/file/mlflow\.db cannot be opened.*--tracking-uri"):
         RunStore(f"sqlite:///{tmp_path}/file/mlflow.db", "tests")
+
+
+OPEN = (
+    "import sys; from paraformer_platform.tracking.mlflow_store import RunStore; RunStore(sys.argv[1], 'e')"
+)
+
+
+def test_two_that_make_a_store_at_once_both_get_it(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    both = [subprocess.Popen([sys.executable, "-c", OPEN, uri], env=environment) for _ in range(2)]
+    assert [process.wait(timeout=200) for process in both] == [0, 0]
