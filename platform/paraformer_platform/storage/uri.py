@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from paraformer_platform.errors import RemoteError, StorageError
+from paraformer_platform.passwords import without_password
 from paraformer_platform.whole_file import whole_file
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
@@ -138,7 +139,13 @@ def store_folder(folder: Path, uri: str) -> None:
 
 @contextmanager
 def explained(place: str, verb: str) -> Iterator[None]:
-    """Turn what file systems raise into one message with a remedy."""
+    """Turn what file systems raise into one message with a remedy.
+
+    Raises:
+        RemoteError: anything went wrong there.
+        StorageError: this machine's own disk took no more.
+    """
+    place = without_password(place)
     try:
         yield
     except StorageError:  # this machine's disk, not theirs

@@ -40,6 +40,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from paraformer_platform.errors import ClaimLostError, LedgerError
+from paraformer_platform.passwords import without_password
 from paraformer_platform.sweeps.owners import is_gone
 
 Seconds = float
@@ -334,7 +335,9 @@ class Ledger:
         try:
             yield
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
-            raise LedgerError(f"the ledger {_shown(self.url)} cannot be {verb}: {_reason(error)}") from error
+            raise LedgerError(
+                f"the ledger {without_password(self.url)} cannot be {verb}: {_reason(error)}"
+            ) from error
 
 
 REMEDIES = {
@@ -397,14 +400,6 @@ def _make_table(engine: sa.Engine) -> None:
         except sa.exc.DBAPIError as error:
             if last or "already exists" not in str(error):
                 raise
-
-
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    try:
-        return sa.make_url(url).render_as_string(hide_password=True)
-    except sa.exc.ArgumentError:
-        return url
 
 
 def _switch_to_wal(path: str) -> None:
