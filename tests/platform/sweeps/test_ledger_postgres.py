@@ -211,6 +211,7 @@ def launcher(storage: Path, url: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_launchers_of_one_sweep_share_its_trials_and_both_end_well(url: str, tmp_path: Path) -> None:
     both = [launcher(tmp_path, url) for _ in range(2)]
