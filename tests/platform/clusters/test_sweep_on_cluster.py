@@ -59,7 +59,7 @@ def one_machine(cluster, repository, tmp_path):
     storage.mkdir()
     (tmp_path / "tests").symlink_to(repository / "tests")  # its data folder shall not be the checkout's
     alone = command(cluster, "sweep", SWEEP, f"--override=storage={storage}", cwd=tmp_path)
-    output, _ = alone.communicate(timeout=300)
+    output, _ = alone.communicate(timeout=600)
     assert alone.returncode == 0, output
     return storage
 
@@ -92,7 +92,7 @@ class Placement(threading.Thread):
             self.killed = True
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     cluster, one_machine, repository, tmp_path
 ):
@@ -103,7 +103,7 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
     watch.start()
     try:
         submitted = command(cluster, *arguments, cwd=repository)
-        output, _ = submitted.communicate(timeout=400)
+        output, _ = submitted.communicate(timeout=700)
     finally:
         watch.over.set()
         watch.join()
