@@ -87,8 +87,9 @@ def run_ours(folder: Path) -> list[float]:
     from rich.console import Console
 
     from paraformer_platform.clusters.connection import Connection
+    from paraformer_platform.sweeps.job import SweepJob, TrialSheet
     from paraformer_platform.sweeps.queue import PlannedTrials
-    from paraformer_platform.sweeps.runner import SweepJob, TrialSheet, run_sweep
+    from paraformer_platform.sweeps.runner import run_sweep
 
     ends: list[float] = []
 

@@ -12,8 +12,8 @@ from paraformer_platform.cli.options import JsonOption, QuietOption
 from paraformer_platform.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from paraformer_platform.sweeps.job import SweepOutcome
     from paraformer_platform.sweeps.launch import Launch, LaunchOptions
-    from paraformer_platform.sweeps.runner import SweepOutcome
 
 FileArgument = Annotated[Path, typer.Argument(help="The sweep's YAML file.")]
 AddressOption = Annotated[

@@ -15,11 +15,11 @@ from paraformer_platform.passwords import without_passwords
 from paraformer_platform.storage.uri import is_uri
 from paraformer_platform.sweeps.confirmation import ConfirmedTrials
 from paraformer_platform.sweeps.early_stop import scheduler_for
+from paraformer_platform.sweeps.job import SweepJob, TrialSheet, choose_execution
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, read_lock, write_lock
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, Planner, load_base, make_plan
 from paraformer_platform.sweeps.queue import Limits, PlannedTrials, TrialSource
-from paraformer_platform.sweeps.runner import SweepJob, TrialSheet, choose_execution
 from paraformer_platform.sweeps.search import SearchTrials
 from paraformer_platform.sweeps.spec import SweepSpec, load_sweep
 from paraformer_platform.sweeps.sync import SOURCE_FILE, SWEEP_FILE, ledger_url, read_sweep, sweep_folder

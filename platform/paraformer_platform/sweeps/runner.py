@@ -6,25 +6,24 @@ clean up: its Ray dies with it, and the next driver finds the claims of a proces
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from paraformer_platform.clusters.connection import Connection
 from paraformer_platform.clusters.gpu_memory import measured, share_gpus
-from paraformer_platform.clusters.preflight import Node, Request, check_request, gangs_at_once
+from paraformer_platform.clusters.preflight import Node, check_request, gangs_at_once
 from paraformer_platform.clusters.ray_traps import GroupReaper
 from paraformer_platform.clusters.ray_watch import RayWatch
 from paraformer_platform.errors import SweepError
 from paraformer_platform.sweeps.interrupts import Interrupts
+from paraformer_platform.sweeps.job import INTERRUPTED, RAY_TRAIN, SweepJob, SweepOutcome, TrialSheet
 from paraformer_platform.sweeps.keeper import CheckpointKeeper
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.outcome import COMPLETED, FAILED, STOPPED, TrialOutcome
 from paraformer_platform.sweeps.progress import Progress
-from paraformer_platform.sweeps.queue import Limits, QueuedTrial, TrialQueue, TrialSource
-from paraformer_platform.sweeps.settings import CheckpointsConfig
+from paraformer_platform.sweeps.queue import QueuedTrial, TrialQueue
 from paraformer_platform.sweeps.signals import ask_to_stop, clear_stop, stop_folder, stop_reason
 from paraformer_platform.sweeps.trial import TrainFunction, TrialTask, epochs_of, stopped
 from paraformer_platform.tracking import names
@@ -35,125 +34,13 @@ from paraformer_platform.tracking.sweep_run import SweepRun
 from paraformer_platform.tracking.writer import Ending, TrackingWriter
 
 if TYPE_CHECKING:
-    from ray.tune.schedulers import TrialScheduler
-
     from paraformer_platform.sweeps.runner_scheduler import CooperativeScheduler
 
-INTERRUPTED = "interrupted"
 RAY_DIED = "Ray died under the sweep"
 PARENT = "the sweep's own run"
-RAY_TRAIN = "ray_train"
-IN_TRIAL = "in_trial"
 GANG_DRIVER = {"cpu": 0, "gpu": 0, "memory": 1e6}
 """What Tune reserves for a trial whose work is done by Ray Train workers, which reserve their own: no CPU, or
 two workers would not fit on two CPUs; and a megabyte, since nothing at all cannot be reserved."""
-
-
-@dataclass(frozen=True)
-class TrialSheet:
-    """What the driver knows of a trial besides its key."""
-
-    variant: str
-    seed: int
-    config: Mapping[str, Any]
-    """Resolved configuration, as the worker gets it."""
-    params: Mapping[str, object]
-    """The same, flat, for MLflow."""
-
-    data_fingerprint: str = ""
-    code_version: str = ""
-    whole: bool = False
-    """Whether it is never ended early."""
-
-    @property
-    def label(self) -> str:
-        """Name the trial for people."""
-        return f"{self.variant} · seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class SweepJob:
-    """A sweep, ready to run."""
-
-    name: str
-    storage: Path
-    ledger_url: str
-    source: TrialSource
-    describe: Callable[[Any], TrialSheet]
-    """Tells what a trial of the source is."""
-    metric: str
-    """Name of the metric the sweep is about."""
-    goal: str = "minimize"
-    request: Request = field(default_factory=lambda: Request(1, cpus_per_worker=1, gpus_per_worker=0))
-    execution: str = IN_TRIAL
-    """in_trial or ray_train."""
-    limits: Limits = field(default_factory=Limits)
-    max_concurrent: int | None = None
-    address: str | None = None
-    """Address of a Ray; None starts one on this machine."""
-    tracking_uri: str = ""
-    experiment: str = "paraformer"
-    plan_hash: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """Tags of the parent run and of every trial."""
-    files: tuple[Path, ...] = ()
-    """Files of the sweep that its parent run keeps; read at the start and again at the end."""
-    refresh_files: Callable[[], None] = lambda: None
-    """Brings these files up to date; called as trials begin, and at the end."""
-    scheduler: "Callable[[], TrialScheduler] | None" = None
-    """Makes what judges running trials, for early stopping."""
-    secondary_metrics: tuple[str, ...] = ()
-    """Names of metrics that are shown too."""
-    description: str = ""
-    """What MLflow shows on the parent run's page."""
-    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
-    """How many checkpoints are kept; the lock in the sweep's folder says the same."""
-
-    @property
-    def folder(self) -> Path:
-        """The sweep's own folder."""
-        return self.storage / "sweeps" / self.name
-
-
-@dataclass(frozen=True)
-class SweepOutcome:
-    """How a sweep ended."""
-
-    completed: int
-    failed: int
-    stopped: int
-    """Trials that were stopped, for now or for good."""
-    ended_early: int
-    """Those that ``early_terminate`` ended for good."""
-    settled: int
-    """Trials that have an outcome."""
-    planned: int
-    """Trials that there were to be at most; a search may end before."""
-    stop_reason: str | None
-    """Why trials were left out; None when none were."""
-    run_id: str
-    """Parent run in MLflow."""
-    unsent: tuple[str, ...]
-    """Trials whose results MLflow did not take, and the sweep's own run if it did not take its end."""
-    failures: Mapping[str, str]
-    """Error of every failed trial by its label."""
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C or SIGTERM ended the sweep."""
-        return self.stop_reason == INTERRUPTED
-
-    @property
-    def whole(self) -> bool:
-        """Whether the sweep is through: every trial is completed, or was meant to be ended early."""
-        return self.stop_reason is None and self.completed + self.ended_early == self.settled
-
-
-def choose_execution(asked: str, request: Request) -> str:
-    """Resolve ``auto``: Ray Train for GPUs and gangs, the trial's own reused actor for one CPU worker."""
-    if asked != "auto":
-        return asked
-    return RAY_TRAIN if request.most_workers > 1 or request.gpus_per_worker > 0 else IN_TRIAL
 
 
 def run_sweep(job: SweepJob, train: TrainFunction, console: Console | None = None) -> SweepOutcome:

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from paraformer_platform.cli.sweep import exit_code
 from paraformer_platform.errors import SweepError
+from paraformer_platform.sweeps.job import SweepOutcome
 from paraformer_platform.sweeps.launch import Launch, LaunchOptions
 from paraformer_platform.sweeps.ledger import COMPLETED, STOPPED
-from paraformer_platform.sweeps.runner import SweepOutcome, run_sweep
+from paraformer_platform.sweeps.runner import run_sweep
 from paraformer_platform.sweeps.sync import ledger_of, synchronise
 from paraformer_platform.sweeps.trial import train_configured
 from paraformer_platform.tracking import names

@@ -9,11 +9,12 @@ from rich.console import Console
 
 from paraformer_platform.cli.sweep import exit_code
 from paraformer_platform.errors import SweepError
+from paraformer_platform.sweeps.job import SweepOutcome
 from paraformer_platform.sweeps.launch import Launch, LaunchOptions, sweep_source
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.lock import LOCK_FILE, read_lock
 from paraformer_platform.sweeps.rerun import differences, fetch_trial, same_code, train_again
-from paraformer_platform.sweeps.runner import SweepOutcome, run_sweep
+from paraformer_platform.sweeps.runner import run_sweep
 from paraformer_platform.sweeps.sync import read_sweep
 from paraformer_platform.sweeps.trial import train_configured
 from paraformer_platform.tracking import names

@@ -15,9 +15,10 @@ from ray.tune.schedulers import FIFOScheduler
 from rich.console import Console
 
 from paraformer_platform.sweeps import runner
+from paraformer_platform.sweeps.job import SweepOutcome
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.queue import Limits
-from paraformer_platform.sweeps.runner import SweepOutcome, run_sweep
+from paraformer_platform.sweeps.runner import run_sweep
 from paraformer_platform.sweeps.signals import ask_to_stop
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import RunStore

@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from paraformer_platform.sweeps.job import SweepJob, TrialSheet
 from paraformer_platform.sweeps.queue import Limits, PlannedTrials
-from paraformer_platform.sweeps.runner import SweepJob, TrialSheet, run_sweep
+from paraformer_platform.sweeps.runner import run_sweep
 
 FAILS = "fails"
 DIES_ONCE = "dies-once"
