@@ -17,6 +17,8 @@ from paraformer_platform.training.checkpoint import load_checkpoint
 
 MEASURED = ("train_seconds", "gpu_hours", "peak_memory_mb", "rtf")
 """Costs that are measured and differ from run to run; the others, such as parameters, are computed."""
+LOAD = "system/"
+"""The machine's load, sampled by the clock; that none is drawn twice is seen with the runs."""
 TABLES = ("table.csv", "search.csv")
 MEASURED_IN_WORDS = ("training seconds", "GPU-hours", "peak memory, MB", "real-time factor")
 
@@ -179,7 +181,7 @@ def _lock(sweep: Besieged) -> dict:
 
 
 def _points(store: RunStore, run) -> Points:
-    keys = [key for key in run.data.metrics if not key.endswith(MEASURED)]
+    keys = [key for key in run.data.metrics if not (key.endswith(MEASURED) or key.startswith(LOAD))]
     histories = {key: store.client.get_metric_history(run.info.run_id, key) for key in keys}
     return {key: sorted((point.step, point.value) for point in history) for key, history in histories.items()}
 
