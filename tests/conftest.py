@@ -1,6 +1,7 @@
 """Fixtures for every room: where the recorded speech lies, one thread, a private HOME-free tracking store."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
