@@ -25,6 +25,7 @@ from paraformer_platform.sweeps.outcome import error_kind
 from paraformer_platform.sweeps.owners import is_gone
 from paraformer_platform.sweeps.signals import stop_folder, stop_reason
 from paraformer_platform.tracking import names
+from paraformer_platform.tracking.environment import described_source
 from paraformer_platform.tracking.mlflow_store import RunStore
 from paraformer_platform.tracking.projection import TrialProjection, TrialRecord
 from paraformer_platform.tracking.sweep_run import SweepRun
@@ -153,6 +154,7 @@ def trial_record(storage: Path, lock: Lock, trial: Mapping[str, Any], parent_run
             names.SEED: str(trial["seed"]),
             names.DATA: lock["data_fingerprint"],
             names.CODE: lock["code_version"],
+            **described_source(folder / "environment.json").tags(),
         },
         params=_params(folder / "config.yaml"),
         parent_run_id=parent_run_id,

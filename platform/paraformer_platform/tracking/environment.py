@@ -1,6 +1,7 @@
 """Where a trial ran and from which source: versions, processor, accelerator, git commit; no host name."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -32,6 +33,15 @@ class SourceState:
         return {names.GIT_COMMIT: self.commit, names.GIT_DIRTY: str(self.dirty).lower()}
 
 
+def described_source(path: Path) -> SourceState:
+    """Return the source that a file of `describe_environment` names; no commit where there is none."""
+    try:
+        described = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return SourceState(commit=None, dirty=False)
+    return SourceState(described.get("commit"), bool(described.get("dirty")))
+
+
 def source_state(folder: Path | None = None) -> SourceState:
     """Read commit and dirtiness of the checkout that holds ``folder`` (default: this package's own)."""
     if folder is None and GIT_COMMIT_VARIABLE in os.environ:
@@ -56,8 +66,11 @@ def _git(where: Path, *arguments: str) -> str | None:
 
 
 def describe_environment() -> dict[str, object]:
-    """Describe interpreter, packages, processor and accelerators of this process."""
+    """Describe source, interpreter, packages, processor and accelerators of this process."""
+    source = source_state()
     return {
+        "commit": source.commit,
+        "dirty": source.dirty,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _processor_name(),

@@ -4,7 +4,7 @@
 
     config.yaml           resolved configuration
     identity.json         trial_key and the fingerprints it is made of
-    environment.json      versions, processor, accelerator
+    environment.json      source, versions, processor, accelerator
     journal.jsonl         what happened, see ``journal``
     train.log             the same for people
     checkpoints/          last.pt, best.pt, and the epochs that are averaged

@@ -1,6 +1,7 @@
 """What must be true of a sweep that was killed and went on, as of one that nobody touched."""
 
 import csv
+import difflib
 import hashlib
 import io
 import json
@@ -78,7 +79,8 @@ def _of_results(found: Findings, undisturbed: Findings) -> list[str]:
     if found.weights != undisturbed.weights:
         broken.append(f"the weights differ: {undisturbed.weights} {found.weights}")
     if found.page != undisturbed.page:
-        broken.append("report.md differs")
+        lines = difflib.unified_diff(undisturbed.page.splitlines(), found.page.splitlines(), n=0, lineterm="")
+        broken.append("report.md differs:\n" + "\n".join(lines))
     for key, points in undisturbed.curves.items():
         for metric, curve in points.items():
             now = found.curves.get(key, {}).get(metric)

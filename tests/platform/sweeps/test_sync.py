@@ -45,6 +45,7 @@ def storage(tmp_path_factory) -> Path:
         journal.parent.mkdir(parents=True)
         event = {"kind": "metrics", "step": 10, "epoch": 1, "time_ms": 1000, "metrics": {"dev/wer": 0.5}}
         journal.write_text(json.dumps(event) + "\n")
+    (storage / "trials" / "done" / "environment.json").write_text('{"commit": "abc", "dirty": true}')
     return storage
 
 
@@ -88,6 +89,7 @@ def test_a_wiped_store_is_rebuilt(storage):
     synchronise("toy", storage, store)
     assert runs(store) == {"done": "FINISHED", "broken": "FAILED", "dead": "KILLED"}
     [run] = store.find({names.TRIAL_KEY: "done"})
+    assert (run.data.tags[names.GIT_COMMIT], run.data.tags[names.GIT_DIRTY]) == ("abc", "true")
     assert [point.value for point in store.client.get_metric_history(run.info.run_id, "dev/wer")] == [0.5]
 
 
