@@ -235,11 +235,15 @@ class Driver:
         return self.process.returncode, output
 
 
+GONE_WITHIN = 60
+"""Seconds. A worker that Ray was just starting when its raylet ended looks for it before it gives up."""
+
+
 def assert_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=GONE_WITHIN)
     alive = [process for process in alive if process.is_running()]
     alive = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-    assert not alive, f"stray processes: {alive}"
+    assert not alive, f"stray processes: {[(p.ppid(), p.cmdline()[-8:]) for p in alive]}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
