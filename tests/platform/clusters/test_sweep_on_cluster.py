@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,21 +66,27 @@ def one_machine(cluster, repository, tmp_path):
 
 
 class Placement(threading.Thread):
-    """Notes on which nodes trials were seen, and kills one of these nodes while a trial runs there."""
+    """Notes on which nodes trials were seen, and kills one of these nodes while a trial runs there.
+
+    Whoever is seen before every node has a trial is paused: on a busy machine one node's worker may take longer
+    to start than its neighbours need for all trials, and Ray then gives its trial to one of them.
+    """
 
     def __init__(self, cluster, victim: str) -> None:
         super().__init__(daemon=True)
         self.cluster, self.victim = cluster, victim
         self.seen: set[str] = set()
         self.killed = False
+        self.paused: set[int] = set()
         self.over = threading.Event()
 
     def run(self) -> None:
-        while not self.over.wait(0.5):
-            try:
-                self.look()
-            except OSError:
-                continue
+        try:
+            while not self.over.wait(0.3) and not self.killed:
+                with suppress(OSError):
+                    self.look()
+        finally:
+            self.go_on()
 
     def look(self) -> None:
         names = {raylet["nodeId"]: raylet["nodeManagerAddress"] for raylet in self.cluster.raylets()}
@@ -87,9 +94,16 @@ class Placement(threading.Thread):
         for actor in actors.values():
             if actor["state"] == "ALIVE" and "tune_trial" in json.dumps(actor):
                 self.seen.add(names[actor["address"]["nodeId"]])
-        if len(self.seen) == 4 and not self.killed:
+                os.kill(actor["pid"], signal.SIGSTOP)
+                self.paused.add(actor["pid"])
+        if len(self.seen) == 4:
             os.killpg(self.cluster.processes[self.victim].pid, signal.SIGKILL)
             self.killed = True
+
+    def go_on(self) -> None:
+        for pid in self.paused:
+            with suppress(ProcessLookupError):  # it was the victim's
+                os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.timeout(1500)
@@ -108,8 +122,7 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
         watch.over.set()
         watch.join()
     assert submitted.returncode == 0, output
-    assert watch.seen > {"127.0.0.2", "127.0.0.3", VICTIM}
-    assert len(watch.seen) == 4  # and the head
+    assert watch.seen > {"127.0.0.2", "127.0.0.3", VICTIM}, watch.seen  # and the head
     assert watch.killed
     assert len(results(storage)) == 9
     assert results(storage) == results(one_machine)
