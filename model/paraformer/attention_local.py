@@ -48,33 +48,35 @@ class LocalAttention(SelfAttention):
         batch, _, frames, _ = queries.shape
         if mask is None:
             mask = queries.new_ones(batch, frames, dtype=torch.bool)
-        blocks = [self._cut(queries), self._widen(self._cut(keys)), self._widen(self._cut(values))]
-        # (B, H, N, S, d) to (B·N, H, S, d)
-        folded = [x.transpose(1, 2).flatten(0, 1) for x in blocks]
+        # (B, H, T, d) to (B, N, S, H, d) to (B·N, H, S, d): heads stay inside frames in memory, as the projections
+        # leave them, so that blocks are views and nothing is copied but what fills and overlaps.
+        blocks = [self._cut(x.transpose(1, 2)) for x in (queries, keys, values)]
+        wide = [blocks[0], self._widen(blocks[1]), self._widen(blocks[2])]
+        folded = [x.flatten(0, 1).transpose(1, 2) for x in wide]
         attended = attend(folded[0], folded[1], folded[2], self._block_mask(mask))
         # (B·N, H, S, d) to (B, H, N·S, d), without the frames that filled the last block
-        whole = attended.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)
-        return whole[:, :, :frames]
+        whole = attended.transpose(1, 2).unflatten(0, (batch, -1)).flatten(1, 2)
+        return whole[:, :frames].transpose(1, 2)
 
     def _cut(self, x: Tensor) -> Tensor:
-        """Blocks of S frames: `(B, H, T, d)` to `(B, H, N, S, d)`."""
-        return F.pad(x, (0, 0, 0, -x.shape[2] % self.block)).unflatten(2, (-1, self.block))
+        """Blocks of S frames: `(B, T, H, d)` to `(B, N, S, H, d)`."""
+        return F.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % self.block)).unflatten(1, (-1, self.block))
 
     def _widen(self, blocks: Tensor) -> Tensor:
-        """Each block with what it reaches of its neighbours: `(B, H, N, reach + S + reach, d)`.
+        """Each block with what it reaches of its neighbours: `(B, N, reach + S + reach, H, d)`.
 
         Backward, joined slices are 1.1× as fast as overlapping windows of one tensor.
         """
-        before = F.pad(blocks[:, :, :-1, self.block - self.reach :], (0, 0, 0, 0, 1, 0))
-        after = F.pad(blocks[:, :, 1:, : self.reach], (0, 0, 0, 0, 0, 1))
-        return torch.cat([before, blocks, after], dim=3)
+        before = F.pad(blocks[:, :-1, self.block - self.reach :], (0, 0, 0, 0, 0, 0, 1, 0))
+        after = F.pad(blocks[:, 1:, : self.reach], (0, 0, 0, 0, 0, 0, 0, 1))
+        return torch.cat([before, blocks, after], dim=2)
 
     def _block_mask(self, mask: Tensor) -> Tensor:
         """Which keys of its block each query sees, `(B·N, 1, S, reach + S + reach)`, from real frames."""
-        real = self._widen(self._cut(mask[:, None, :, None])).flatten(0, 2)  # (B·N, reach + S + reach, 1)
+        real = self._widen(self._cut(mask[:, :, None, None])).flatten(2).flatten(0, 1)  # (B·N, reach + S + reach)
         query = torch.arange(self.block, device=mask.device)[:, None] + self.reach
         key = torch.arange(self.block + 2 * self.reach, device=mask.device)
-        return real.transpose(1, 2).unsqueeze(1) & ((key - query).abs() <= self.reach)
+        return real[:, None, None, :] & ((key - query).abs() <= self.reach)
 
     def _weigh(self, queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
         frames = torch.arange(queries.shape[2], device=queries.device)
