@@ -47,7 +47,8 @@ def measure(batch: int, frames: int, rounds: int) -> dict[str, object]:
 
         return action
 
-    times = compare({name: step(way) for name, way in ways.items()}, reference="loop", rounds=rounds, seconds=0.5)
+    steps = {name: step(way) for name, way in ways.items()}
+    times = compare(steps, reference="loop", rounds=rounds, seconds=0.5)
     return {"batch": batch, "frames": frames, "largest difference to the loop": difference, **times}
 
 

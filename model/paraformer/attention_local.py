@@ -48,7 +48,7 @@ class LocalAttention(SelfAttention):
         batch, _, frames, _ = queries.shape
         if mask is None:
             mask = queries.new_ones(batch, frames, dtype=torch.bool)
-        # (B, H, T, d) to (B, N, S, H, d) to (B·N, H, S, d): heads stay inside frames in memory, as the projections
+        # (B, H, T, d) to (B, N, S, H, d) to (B·N, H, S, d): heads stay inside frames in memory, as projections
         # leave them, so that blocks are views and nothing is copied but what fills and overlaps.
         blocks = [self._cut(x.transpose(1, 2)) for x in (queries, keys, values)]
         wide = [blocks[0], self._widen(blocks[1]), self._widen(blocks[2])]
@@ -73,7 +73,7 @@ class LocalAttention(SelfAttention):
 
     def _block_mask(self, mask: Tensor) -> Tensor:
         """Which keys of its block each query sees, `(B·N, 1, S, reach + S + reach)`, from real frames."""
-        real = self._widen(self._cut(mask[:, :, None, None])).flatten(2).flatten(0, 1)  # (B·N, reach + S + reach)
+        real = self._widen(self._cut(mask[:, :, None, None])).flatten(2).flatten(0, 1)
         query = torch.arange(self.block, device=mask.device)[:, None] + self.reach
         key = torch.arange(self.block + 2 * self.reach, device=mask.device)
         return real[:, None, None, :] & ((key - query).abs() <= self.reach)

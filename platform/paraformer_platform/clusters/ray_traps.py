@@ -15,8 +15,8 @@
 
 import logging
 import os
-import threading
-from types import TracebackType
+
+from paraformer_platform.lookout import Lookout
 
 Seconds = float
 LOOK_INTERVAL: Seconds = 2.0
@@ -59,27 +59,16 @@ def remove_abandoned_groups() -> int:
     return len(abandoned)
 
 
-class GroupReaper:
+class GroupReaper(Lookout):
     """Removes abandoned placement groups from a thread, as a context manager around the trials."""
 
     def __init__(self, interval: Seconds = LOOK_INTERVAL) -> None:
-        self._interval = interval
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="group-reaper", daemon=True)
+        super().__init__(interval)
 
-    def __enter__(self) -> "GroupReaper":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(self._interval):
-            try:
-                remove_abandoned_groups()
-            except Exception:  # Ray's own errors of many kinds; the next look may succeed
-                logging.getLogger(__name__).debug("no look at placement groups", exc_info=True)
+    def look(self) -> bool:
+        """Remove what is abandoned now."""
+        try:
+            remove_abandoned_groups()
+        except Exception:  # Ray's own errors of many kinds; the next look may succeed
+            logging.getLogger(__name__).debug("no look at placement groups", exc_info=True)
+        return True

@@ -6,18 +6,18 @@
         ...
 """
 
-import threading
 from collections.abc import Callable
-from types import TracebackType
 
 import psutil
+
+from paraformer_platform.lookout import Lookout
 
 Seconds = float
 LOOK_INTERVAL: Seconds = 1.0
 NEEDED = ("raylet", "gcs_server")
 
 
-class RayWatch:
+class RayWatch(Lookout):
     """Looks after the processes that a Ray started by this process cannot do without.
 
     Args:
@@ -26,29 +26,18 @@ class RayWatch:
     """
 
     def __init__(self, on_death: Callable[[str], None], interval: Seconds = LOOK_INTERVAL) -> None:
+        super().__init__(interval)
         self._on_death = on_death
-        self._interval = interval
-        self._over = threading.Event()
         children = psutil.Process().children()
         self._needed = [(child.name(), child) for child in children if child.name() in NEEDED]
-        self._thread = threading.Thread(target=self._run, name="ray-watch", daemon=True)
 
-    def __enter__(self) -> "RayWatch":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(self._interval):
-            for name, process in self._needed:
-                if _is_dead(process):
-                    self._on_death(name)
-                    return
+    def look(self) -> bool:
+        """Tell of the first process that is gone, and look no more."""
+        for name, process in self._needed:
+            if _is_dead(process):
+                self._on_death(name)
+                return False
+        return True
 
 
 def _is_dead(process: psutil.Process) -> bool:

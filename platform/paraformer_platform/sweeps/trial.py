@@ -13,16 +13,15 @@ gang.
 import ctypes
 import gc
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from paraformer_platform.errors import ClaimLostError, ClusterError, WorkerLostError
+from paraformer_platform.lookout import Lookout
 from paraformer_platform.sweeps.ledger import Busy, Claim, Ledger, StoredResult
 from paraformer_platform.sweeps.outcome import (
     BUSY,
@@ -215,7 +214,7 @@ def stopped(sweep_folder: Path, trial_folder: Path, attempt: int, seconds: Secon
     )
 
 
-class Heartbeat:
+class Heartbeat(Lookout):
     """Renews a claim from a thread while the training runs, and tells when it is lost.
 
     A process that was held up for longer than its lease, as on a machine that slept, finds its trial with
@@ -229,34 +228,23 @@ class Heartbeat:
         interval: Seconds = HEARTBEAT,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
+        super().__init__(interval)
         self._ledger = ledger
         self._claim = claim
         self._on_lost = on_lost
-        self._interval = interval
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "Heartbeat":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(self._interval):
-            try:
-                self._ledger.heartbeat(self._claim, LEASE)
-            except ClaimLostError:
-                self._on_lost()
-                return
-            except Exception:
-                logging.getLogger(__name__).warning(
-                    "heartbeat of %s failed", self._claim.trial_key, exc_info=True
-                )
+    def look(self) -> bool:
+        """Renew the claim; one that is lost is told of, once."""
+        try:
+            self._ledger.heartbeat(self._claim, LEASE)
+        except ClaimLostError:
+            self._on_lost()
+            return False
+        except Exception:
+            logging.getLogger(__name__).warning(
+                "heartbeat of %s failed", self._claim.trial_key, exc_info=True
+            )
+        return True
 
 
 @contextmanager

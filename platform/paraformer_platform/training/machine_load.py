@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
+from typing import Self
 
 import psutil
 import torch
+
+from paraformer_platform.lookout import Lookout
 
 Seconds = float
 INTERVAL: Seconds = 10.0
@@ -24,7 +26,7 @@ Sample = tuple[int, dict[str, float]]
 """Milliseconds since 1970, and the values by name."""
 
 
-class MachineLoad:
+class MachineLoad(Lookout):
     """Samples the machine while it is entered, as a context manager.
 
     Args (of the constructor):
@@ -33,24 +35,16 @@ class MachineLoad:
     """
 
     def __init__(self, device: torch.device, clock: Callable[[], Seconds] = time.monotonic) -> None:
+        super().__init__(INTERVAL)
         self._device = device
         self._clock = clock
         self._samples: list[Sample] = []
         self._lock = threading.Lock()
         self._last: Seconds = clock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="machine-load", daemon=True)
 
-    def __enter__(self) -> "MachineLoad":
+    def __enter__(self) -> Self:
         psutil.cpu_percent()  # the first answer covers the time since the last question
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
+        return super().__enter__()
 
     def take(self) -> list[Sample]:
         """Return the samples since the last call, one of now among them unless the last one is fresh."""
@@ -60,9 +54,10 @@ class MachineLoad:
             samples, self._samples = self._samples, []
         return samples
 
-    def _run(self) -> None:
-        while not self._over.wait(INTERVAL):
-            self._sample()
+    def look(self) -> bool:
+        """Take a sample."""
+        self._sample()
+        return True
 
     def _sample(self) -> None:
         with self._lock:

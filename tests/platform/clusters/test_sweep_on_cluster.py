@@ -68,8 +68,8 @@ def one_machine(cluster, repository, tmp_path):
 class Placement(threading.Thread):
     """Notes on which nodes trials were seen, and kills one of these nodes while a trial runs there.
 
-    Whoever is seen before every node has a trial is paused: on a busy machine one node's worker may take longer
-    to start than its neighbours need for all trials, and Ray then gives its trial to one of them.
+    Whoever is seen before every node has a trial is paused: on a busy machine one node's worker may take
+    longer to start than its neighbours need for all trials, and Ray then gives its trial to one of them.
     """
 
     def __init__(self, cluster, victim: str) -> None:
