@@ -48,7 +48,7 @@ class LocalAttention(SelfAttention):
         batch, _, frames, _ = queries.shape
         if mask is None:
             mask = queries.new_ones(batch, frames, dtype=torch.bool)
-        # (B, H, T, d) to (B, N, S, H, d) to (B·N, H, S, d): heads stay within frames in memory, as projections
+        # (B, H, T, d) to (B, N, S, H, d) to (B·N, H, S, d): heads lie within frames, as projections
         # leave them, so that blocks are views and nothing is copied but what fills and overlaps.
         blocks = [self._cut(x.transpose(1, 2)) for x in (queries, keys, values)]
         wide = [blocks[0], self._widen(blocks[1]), self._widen(blocks[2])]
