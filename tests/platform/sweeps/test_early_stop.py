@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+import ray
 from rich.console import Console
 
 from paraformer_platform.cli.sweep import exit_code
@@ -127,6 +128,21 @@ def test_median_ends_who_is_worse_than_most(local_ray, tiny_experiment, tmp_path
     launch = launch_of(tmp_path, tiny_experiment, "median", text, type="median", rates=f"[{GOOD}, 1e-7]")
     run(launch)
     assert (states(launch), epochs(launch)) == ([*[COMPLETED] * 3, STOPPED], [3, 3, 3, 1])
+
+
+def test_a_gang_that_falls_behind_ends_on_all_ranks_and_leaves_room_for_the_next(
+    local_ray, tiny_experiment, tmp_path
+):
+    """Two workers need both CPUs of this Ray: as long as one gang holds them, the next cannot begin."""
+    text = SWEEP.replace("max_concurrent: 1", "workers: 2, max_concurrent: 1")
+    text = text.replace("parameters:", "parameters:\n  training.num_epochs: {{value: 20}}")
+    launch = launch_of(tmp_path, tiny_experiment, "gangs", text, type="asha", rates="[2e-3, 1e-7, 1e-8]")
+    outcome = run(launch)
+    assert states(launch) == [COMPLETED, STOPPED, STOPPED]
+    assert epochs(launch)[0] == 20 > max(epochs(launch)[1:])  # an epoch takes a fraction of a look
+    assert (outcome.completed, outcome.ended_early, outcome.failed) == (1, 2, 0)
+    groups = ray.util.placement_group_table().values()
+    assert [group for group in groups if group["state"] != "REMOVED"] == []
 
 
 def test_a_search_learns_what_an_ended_trial_had_reached(local_ray, tiny_experiment, tmp_path):
