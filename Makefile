@@ -59,7 +59,7 @@ bench: setup
 
 # The corpus first: paraformer data prepare audio_cmn <its folder> data/audio_cmn --text pinyin
 bench-accuracy: setup
-	$(BIN)/python benchmarks/accuracy.py experiments/audio_cmn.yaml
+	$(BIN)/python benchmarks/accuracy.py experiments/audio_cmn_short.yaml
 
 clean:
 	rm -rf site .mypy_cache .ruff_cache .pytest_cache .hypothesis
