@@ -225,10 +225,10 @@ def _fractional(spec: SweepSpec, space: Space) -> Design:
 
 
 def _fraction(spec: SweepSpec) -> Fraction:
-    resolution = ROMAN[spec.design.resolution]
+    factors, resolution = len(spec.space().parameters), ROMAN[spec.design.resolution]
     if isinstance(spec.design.generators, str):
-        return fraction(len(spec.parameters), resolution)
-    return from_generators(len(spec.parameters), spec.design.generators, resolution)
+        return fraction(factors, resolution)
+    return from_generators(factors, spec.design.generators, resolution)
 
 
 def _two_levels(parameter: Parameter, space: Space) -> tuple[object, object]:

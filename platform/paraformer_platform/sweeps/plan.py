@@ -149,12 +149,12 @@ class Planner:
 
 
 def load_base(spec: SweepSpec) -> LoadedExperiment:
-    """Read the sweep's base file, with the sweep's own resources, tracking and storage in it.
+    """Read the sweep's base file, with the sweep's own resources, tracking, storage and constants in it.
 
     Raises:
         ConfigError: The base file cannot be read or run.
     """
-    return load_experiment(spec.base, set=spec.settings())
+    return load_experiment(spec.base, set={**spec.settings(), **spec.constants()})
 
 
 def make_plan(

@@ -112,7 +112,7 @@ class ParameterConfig(Strict):
     values: tuple[object, ...] | None = None
     """Choices."""
     value: object = None
-    """One fixed value for all variants."""
+    """One fixed value for all variants, the baseline too."""
     min: float | int | None = None
     """Smallest value of a range."""
     max: float | int | None = None
@@ -128,8 +128,15 @@ class ParameterConfig(Strict):
     outer: str | None = None
     """``grid`` puts the parameter into the grid around an inner search."""
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it has one value under all conditions, so that nothing about it varies."""
+        return self.value is not None and self.when is None
+
     def faults(self) -> Iterator[Fault]:
         """Everything impossible about this parameter."""
+        if self.is_constant and self.baseline is not None:
+            yield Fault("baseline", self.baseline, f"all variants have {self.value}, the baseline too")
         given = [name for name in ("values", "value", "min") if getattr(self, name) is not None]
         if self.max is not None and self.min is None:
             given.append("max")

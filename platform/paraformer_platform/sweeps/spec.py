@@ -155,14 +155,20 @@ class SweepSpec(Strict):
     """The statistics."""
 
     def space(self, fixed: dict[str, object] | None = None) -> Space:
-        """Return the parameters as a space; ``fixed`` is the base configuration by dotted key."""
-        built = tuple(config.build(name) for name, config in self.parameters.items())
+        """Return the parameters that vary as a space; ``fixed`` is the base configuration by dotted key."""
+        built = tuple(
+            config.build(name) for name, config in self.parameters.items() if not config.is_constant
+        )
         return Space(built, tuple(map(Condition.parse, self.exclude)), fixed or {})
 
     def settings(self) -> dict[str, object]:
         """Return what the sweep says of the base configuration that does not change a result."""
         storage = {} if self.storage is None else {"storage": self.storage}
         return {**self.resources.overrides(), **self.tracking.overrides(), **storage}
+
+    def constants(self) -> dict[str, object]:
+        """Return the values that all variants share, the baseline too: they change the base configuration."""
+        return {name: config.value for name, config in self.parameters.items() if config.is_constant}
 
     def assignments(self) -> Iterator[tuple[str, str, object]]:
         """Every value that the sweep gives to a key: path in the file, dotted key, value."""
@@ -295,6 +301,8 @@ class SweepSpec(Strict):
     def _design_faults(self) -> Iterator[Fault]:
         """What is impossible about the parameters together."""
         parameters = self.space().parameters
+        if self.parameters and not parameters:
+            yield Fault("parameters", None, "nothing varies: every parameter has one value")
         if self.method == "grid":
             for parameter in parameters:
                 if not parameter.is_finite:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from math import prod
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,11 +14,12 @@ from paraformer_platform.config.schema import ExperimentConfig
 from paraformer_platform.sweeps.cost import count_parameters, estimate
 from paraformer_platform.sweeps.designs import design, short_names
 from paraformer_platform.sweeps.ledger import Record
-from paraformer_platform.sweeps.plan import Plan, make_plan
+from paraformer_platform.sweeps.plan import Plan, load_base, make_plan
 from paraformer_platform.sweeps.space import ParameterConfig
 from paraformer_platform.sweeps.spec import AblateConfig, SweepSpec
 
 PlanOf = Callable[[str], Plan]
+SpecOf = Callable[[str], SweepSpec]
 
 KEYS = (
     "training.num_epochs",
@@ -174,6 +176,23 @@ parameters:
     assert plan.aliases is not None
     assert plan.aliases["effects"]["AB"] == ["CD"]  # type: ignore[index]
     assert "2^(4-1) = 8 runs of 4 factors, resolution IV" in plan.arithmetic
+
+
+@pytest.mark.parametrize("method", ["grid", "fractional"])
+def test_a_constant_is_the_baselines_too_and_no_factor(spec_of: SpecOf, tmp_path: Path, method: str) -> None:
+    (tmp_path / "base.yaml").write_text("training: {num_epochs: 9}\n")
+    made = spec_of(f"""
+method: {method}
+parameters:
+  training.num_epochs: {{value: 4}}
+  model.encoder.num_layers: {{values: [3, 6]}}
+  data.cmvn: {{values: [true, false]}}
+""")
+    plan = planned(made, load_base(made).config)
+    assert plan.variants[0].id == "baseline"
+    assert len(plan.variants) == 4
+    assert {trial.config.training.num_epochs for trial in plan.trials} == {4}
+    assert not any("training.num_epochs" in variant.changes for variant in plan.variants)
 
 
 def test_the_trial_key_is_of_what_changes_the_result() -> None:

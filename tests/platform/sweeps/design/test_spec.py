@@ -87,6 +87,11 @@ metric: {goal: less}
     [
         ("method: gird", "did you mean grid?"),
         ("method: grid", "method grid needs parameters"),
+        ("method: grid\nparameters: {data.cmvn: {value: true}}", "nothing varies: every parameter has one"),
+        (
+            GRID.replace("{", "{data.cmvn: {value: true, baseline: false}, ", 1),
+            "all variants have True, the base",
+        ),
         (GRID + "\nablate: [{id: a, set: {x: 1}}]", "method grid does not use ablate"),
         (
             "method: grid\nparameters: {training.learning_rate: {min: 1e-4, max: 1.0}}",
