@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from paraformer_analysis import names
+from paraformer_analysis.bootstrap import LEAST_SEEDS, Estimate
 from paraformer_analysis.design import Design
 from paraformer_analysis.effects import Effects
 from paraformer_analysis.pareto import pareto_front
@@ -14,9 +15,11 @@ from paraformer_analysis.verdicts import Verdict, points
 
 NOTHING = "–"
 ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
+OWN_INTERVAL = "its interval"
+"""Head of the column that holds the interval of the rate itself."""
 MARK = " †"
 FEW_SEEDS = (
-    "† Fewer than three seeds shared with the baseline: the spread over seeds cannot be "
+    "† Fewer than three seeds, or fewer shared with the baseline: the spread over seeds cannot be "
     "estimated, so interval and verdict tell about these trained networks only, and would be less sure for "
     "the way of training them."
 )
@@ -87,13 +90,14 @@ def main_grid(table: AblationTable) -> Grid:
         "variant",
         "verdict",
         f"{rate} %",
+        OWN_INTERVAL,
         "± sd",
         "difference",
         f"{table.confidence} interval",
         "relative",
     )
     rows = tuple(_main_row(row) for row in table.rows)
-    few = any(row.difference is not None and not row.seeds_known for row in table.rows)
+    few = any(estimate.seeds < LEAST_SEEDS for row in table.rows for estimate in row.estimates)
     cut = any(row.cut for row in table.rows)
     notes = [note for note, applies in ((FEW_SEEDS, few), (CUT, cut)) if applies]
     return trimmed(Grid("main", "Results", (*heads, corrected, "seeds"), rows, " ".join(notes)))
@@ -104,22 +108,25 @@ def _main_row(row: Row) -> tuple[Cell, ...]:
     seeds = f"{row.finished}" if row.finished == row.planned else f"{row.finished} of {row.planned}"
     mark = MARK if found is not None and not row.seeds_known else ""
     mark += CUT_MARK if row.cut and row.verdict is not Verdict.BASELINE else ""
-    interval = (
-        Cell(f"{points(found.low)} … {points(found.high)}{mark}", found.low)
-        if found
-        else Cell(NOTHING, math.inf)
-    )
+    few = MARK if row.rate is not None and row.rate.seeds < LEAST_SEEDS else ""
     return (
         text_cell(row.variant),
         Cell(row.verdict.value + mark, list(Verdict).index(row.verdict), "verdict"),
         number_cell(row.rate.value if row.rate else None, percent),
+        _interval(row.rate, lambda bound: percent(max(0.0, bound)), few),
         number_cell(row.deviation, percent),
         number_cell(found.value if found else None, points),
-        interval,
+        _interval(found, points, mark),
         number_cell(row.relative, lambda value: f"{100 * value:+.0f} %".replace("-", "−")),
         number_cell(row.p_corrected, p_value),
         Cell(seeds, row.finished),
     )
+
+
+def _interval(estimate: Estimate | None, shape: Callable[[float], str], mark: str) -> Cell:
+    if estimate is None or not math.isfinite(estimate.low):
+        return Cell(NOTHING, math.inf)
+    return Cell(f"{shape(estimate.low)} … {shape(estimate.high)}{mark}", estimate.low)
 
 
 def error_grid(table: AblationTable) -> Grid:

@@ -57,6 +57,11 @@ class Row:
     """Trials that early termination stopped: this variant's, and the baseline's where both are compared."""
 
     @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The rate and the difference, as far as there are any."""
+        return tuple(estimate for estimate in (self.rate, self.difference) if estimate is not None)
+
+    @property
     def seeds_known(self) -> bool:
         """Whether there are enough paired seeds to know their spread."""
         return self.difference is not None and self.difference.seeds >= LEAST_SEEDS

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = Path("runs") / "mlflow.db"
 REPORTS = Path("reports")
-LEFT_TO_THE_PAGE = ("± sd", "relative")
+LEFT_TO_THE_PAGE = ("its interval", "± sd", "relative")
 FAULT = 2
 """Exit code of an input that cannot be worked with."""
 
