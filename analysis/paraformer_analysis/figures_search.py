@@ -27,25 +27,15 @@ def search_history(history: History) -> Figure | None:
         linewidth=1.5,
         label="best so far",
     )
-    others = [proposal for proposal in known if not proposal.chosen]
-    chosen = [proposal for proposal in known if proposal.chosen]
-    axes.plot(
-        [proposal.number for proposal in others],
-        [scale * proposal.value for proposal in others],
-        "o",
-        color=palette.WASH,
-        markersize=5,
-        label="tried",
-    )
-    if chosen:
-        axes.plot(
-            [proposal.number for proposal in chosen],
-            [scale * proposal.value for proposal in chosen],
-            "o",
-            color=palette.BETTER,
-            markersize=7,
-            label="trained again from fresh seeds",
-        )
+    for label, color, size, of_them in (
+        ("tried", palette.WASH, 5, False),
+        ("trained again from fresh seeds", palette.BETTER, 7, True),
+    ):
+        shown = [proposal for proposal in known if proposal.chosen == of_them]
+        if shown or not of_them:
+            numbers = [proposal.number for proposal in shown]
+            values = [scale * proposal.value for proposal in shown]
+            axes.plot(numbers, values, "o", color=color, markersize=size, label=label)
     without = [proposal.number for proposal in history.proposals if not math.isfinite(proposal.value)]
     if without:
         top = max(scale * proposal.value for proposal in known)
