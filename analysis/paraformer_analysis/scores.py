@@ -159,10 +159,11 @@ def _notes(scores: Scores, dropped: int) -> list[Deviation]:
             )
         )
     if scores.block_kind == "utterance" and 0 < scores.speakers < LEAST_SPEAKERS:
+        people = "one speaker" if scores.speakers == 1 else f"{scores.speakers} speakers"
         notes.append(
             Deviation(
                 "the test set",
-                f"holds {scores.speakers} speakers, too few to resample: intervals tell about these only",
+                f"holds {people}, too few to resample: intervals tell about what they say only",
             )
         )
     return notes

@@ -41,6 +41,7 @@ from paraformer_platform.training.fitting import Fitting
 from paraformer_platform.training.folder_lock import only_writer
 from paraformer_platform.training.gang import device_of_rank, gathered, wait_for_all
 from paraformer_platform.training.journal import Journal
+from paraformer_platform.training.kernel_caches import limit_kernel_caches
 from paraformer_platform.training.log import epoch_line, log_file, logger
 from paraformer_platform.training.machine_load import MachineLoad
 from paraformer_platform.training.partial_epoch import PartialEpoch
@@ -103,6 +104,7 @@ def train(
         TrainingError: if the losses are no longer finite.
         RemoteError: if the archive does not answer at the start or at the end.
     """
+    limit_kernel_caches()
     place = TrialFolder(Path(folder))
     preparation = preparation or prepare(config)
     key = preparation.identity.trial_key
