@@ -1,7 +1,9 @@
 """A real cluster on this machine: a head and two more nodes, as processes of our own, with their own token.
 
-Its nodes run in an environment into which an *older copy* of the packages is installed, as on a cluster that
-was set up last week: whatever works here works because the submitted code goes before the installed one.
+Where root allows, each node has a network namespace of its own (see ``networks``), so that nobody reaches
+another one's localhost. Its nodes run in an environment into which an *older copy* of the packages is
+installed, as on a cluster that was set up last week: whatever works here works because the submitted code
+goes before the installed one.
 """
 
 import json
@@ -17,14 +19,20 @@ import time
 import urllib.request
 import venv
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TOKEN = "a-token-of-this-test-run-0123456789abcdef"
 OLDER_MARK = "AN_OLDER_COPY = True\n"
-NODE_IPS = ("127.0.0.2", "127.0.0.3")
+NODES = (2, 3)
+"""Numbers of the two nodes; the head is 1."""
+
+# Modules beside this one are imported by their names.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def free_port() -> int:
@@ -40,18 +48,28 @@ class ClusterOnOneMachine:
     gcs: str
     url: str
     environment: dict[str, str]
+    network: Any
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
+
+    def ip(self, number: int) -> str:
+        """Address of a node; 1 is the head."""
+        return self.network.ip(number)
 
     @property
     def token_path(self) -> Path:
         return self.folder / "token"
 
     def start(self, name: str, *arguments: str) -> None:
+        """Start a process of Ray, on the node whose address is the name, if it is one."""
         log = (self.folder / f"{name}.log").open("w")
         ports = [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}"]
         command = [self.python, "-m", "ray.scripts.scripts", "start", *arguments, *ports, "--block"]
+        where = self.network.join(name) if name[0].isdigit() else []
         self.processes[name] = subprocess.Popen(
-            [str(part) for part in [*command, "--disable-usage-stats", "--object-store-memory=100000000"]],
+            [
+                str(part)
+                for part in [*where, *command, "--disable-usage-stats", "--object-store-memory=100000000"]
+            ],
             env=self.environment,
             cwd=self.folder,
             stdout=log,
@@ -117,6 +135,7 @@ class ClusterOnOneMachine:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        self.network.close()
 
 
 def node_environment(folder: Path) -> Path:
@@ -131,11 +150,11 @@ def node_environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def new_cluster(**variables: str) -> ClusterOnOneMachine:
+def new_cluster(network: Any, **variables: str) -> ClusterOnOneMachine:
     folder = Path(tempfile.mkdtemp(prefix="pf-", dir="/tmp"))  # short: Ray's socket paths must be
     python = node_environment(folder / "env")
     (folder / "token").write_text(TOKEN)
-    gcs, url = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    gcs, url = f"{network.ip(1)}:{free_port()}", f"http://127.0.0.1:{free_port()}"
     environment = {
         "PATH": f"{python.parent}:{os.environ['PATH']}",
         "HOME": str(folder),
@@ -147,14 +166,14 @@ def new_cluster(**variables: str) -> ClusterOnOneMachine:
         "RAY_TMPDIR": str(folder),
         **variables,
     }
-    return ClusterOnOneMachine(folder, python, gcs, url, environment)
+    return ClusterOnOneMachine(folder, python, gcs, url, environment, network)
 
 
 def begin_head(cluster: ClusterOnOneMachine, *arguments: str) -> None:
     cluster.start(
         "head",
         "--head",
-        "--node-ip-address=127.0.0.1",
+        f"--node-ip-address={cluster.ip(1)}",
         f"--port={cluster.gcs.rpartition(':')[2]}",
         f"--dashboard-port={cluster.url.rpartition(':')[2]}",
         f"--temp-dir={cluster.folder}/ray",
@@ -185,7 +204,10 @@ def wait_until_fixture():
 
 @pytest.fixture
 def make_cluster():
-    return new_cluster
+    """Make clusters whose nodes are all in the machine's own network."""
+    from networks import Loopback
+
+    return partial(new_cluster, Loopback())
 
 
 @pytest.fixture
@@ -196,11 +218,13 @@ def start_head():
 @pytest.fixture(scope="session")
 def cluster():
     """A head with the drivers' resource, and two nodes with one (faked) GPU each."""
-    cluster = new_cluster()
+    from networks import new_network
+
+    cluster = new_cluster(new_network())
     try:
         begin_head(cluster, '--resources={"trial_driver": 100}')
-        for ip in NODE_IPS:
-            cluster.start_node(ip)
+        for number in NODES:
+            cluster.start_node(cluster.ip(number))
         yield cluster
     finally:
         cluster.stop()

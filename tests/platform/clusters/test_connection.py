@@ -39,7 +39,7 @@ def test_a_cluster_is_joined_by_host_and_port_with_the_token_in_its_place(cluste
     answer = cluster.run("-c", JOIN, cluster.gcs, timeout=120)
     assert answer.returncode == 0, answer.stderr
     there = ast.literal_eval(answer.stdout.splitlines()[-1])
-    assert {"127.0.0.2", "127.0.0.3"} < set(there)  # and the head
+    assert {cluster.ip(2), cluster.ip(3)} < set(there)  # and the head
 
 
 def test_a_wrong_token_is_refused_there_too(cluster):

@@ -17,7 +17,7 @@ from paraformer_platform.training.loop import train
 from paraformer_platform.training.reporter import LocalReporter
 
 SWEEP = "tests/platform/clusters/tiny/elastic.yaml"
-KILLED, TAKEN = "127.0.0.5", "127.0.0.6"
+KILLED, TAKEN = 5, 6
 PATIENCE = 240.0
 CURVE = ("train/loss", "train/gradient_norm", "dev/loss")
 
@@ -61,7 +61,7 @@ class Trial:
 @pytest.fixture
 def trial(cluster, repository, tmp_path):
     """The trial at work on the cluster; at the end it is told to stop."""
-    cluster.start_node(KILLED)
+    cluster.start_node(cluster.ip(KILLED))
     (tmp_path / "tests").symlink_to(repository / "tests")  # its data folder shall not be the checkout's
     arguments = ("sweep", SWEEP, f"--address={cluster.gcs}", f"--override=storage={tmp_path}/runs")
     process = subprocess.Popen(
@@ -100,11 +100,11 @@ def wait(trial: Trial, condition: Callable[[], bool], what: str) -> None:
 @pytest.mark.timeout(1500)
 def test_machines_come_and_go_and_the_curve_is_that_of_one_worker(cluster, trial, tmp_path, monkeypatch):
     wait(trial, lambda: trial.goes_on_with(4), "four workers")
-    os.killpg(cluster.processes[KILLED].pid, signal.SIGKILL)
+    os.killpg(cluster.processes[cluster.ip(KILLED)].pid, signal.SIGKILL)
     wait(trial, lambda: trial.goes_on_with(3), "three workers after one was killed")
-    cluster.start_node(TAKEN)
+    cluster.start_node(cluster.ip(TAKEN))
     wait(trial, lambda: trial.goes_on_with(4), "four workers after one was added")
-    drain(cluster, TAKEN, seconds=30)
+    drain(cluster, cluster.ip(TAKEN), seconds=30)
     wait(trial, trial.was_told, "the notice")
     wait(trial, lambda: trial.goes_on_with(3), "three workers after one was taken away")
     trial.process.send_signal(signal.SIGINT)

@@ -73,7 +73,7 @@ def test_the_submitted_code_runs_on_every_node_before_an_older_installed_copy(cl
     assert answer.returncode == 0, answer.stdout + answer.stderr
     lines = answer.stdout.splitlines()
     assert f"driver False {code_version()}" in lines
-    for ip in ("127.0.0.2", "127.0.0.3"):
+    for ip in (cluster.ip(2), cluster.ip(3)):
         assert f"worker {ip} False {code_version()} True" in lines
     assert {f"commit {before}", f"commit {head_commit(repository)}"} & set(lines)
 

@@ -17,7 +17,8 @@ from paraformer_analysis.report import make_report
 from paraformer_analysis.store import TrackingStore
 from paraformer_platform.config.identity import code_version
 
-VICTIM = "127.0.0.4"
+VICTIM = 4
+"""Number of the node that is killed."""
 SWEEP = "tests/platform/clusters/tiny/sweep.yaml"
 COMPUTED_COSTS = ("cost_parameters", "cost_flops_per_second_of_speech")
 
@@ -112,8 +113,8 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
 ):
     storage = tmp_path / "four"
     arguments = ("submit", SWEEP, f"--address={cluster.url}", f"--storage={storage}")
-    watch = Placement(cluster, VICTIM)
-    cluster.start_node(VICTIM)
+    watch = Placement(cluster, cluster.ip(VICTIM))
+    cluster.start_node(watch.victim)
     watch.start()
     try:
         submitted = command(cluster, *arguments, cwd=repository)
@@ -122,7 +123,7 @@ def test_four_nodes_one_of_them_killed_find_what_one_machine_finds(
         watch.over.set()
         watch.join()
     assert submitted.returncode == 0, output
-    assert watch.seen > {"127.0.0.2", "127.0.0.3", VICTIM}, watch.seen  # and the head
+    assert watch.seen > {cluster.ip(number) for number in (2, 3, VICTIM)}, watch.seen  # and the head
     assert watch.killed
     assert len(results(storage)) == 9
     assert results(storage) == results(one_machine)
@@ -142,4 +143,4 @@ def test_a_request_that_no_node_can_hold_is_refused_before_anything_waits(cluste
     output, _ = submitted.communicate(timeout=90)
     assert submitted.returncode == 2, output
     assert "which this cluster can never hold" in output
-    assert "127.0.0.2 has 1 CPUs, 1 GPUs" in output
+    assert f"{cluster.ip(2)} has 1 CPUs, 1 GPUs" in output
