@@ -2,7 +2,8 @@
 
 Everybody gets the same recordings, splits, features, augmentation, vocabulary, dimensions, batches,
 optimiser, schedule and thread, and is scored by the same scorer; weights are the mean of the best epochs on
-dev. What differs is the implementation of the network, its losses and its decoding. Two questions:
+dev. Nobody is trained on recordings without speech, since a batch of empty transcripts ends FunASR's decoder.
+What differs is the implementation of the network, its losses and its decoding. Two questions:
 
 * *equal epochs*: everybody trains the epochs of the experiment file;
 * *equal time*: FunASR trains as many epochs as fit into the time that ours took for all of its own, with the
@@ -165,6 +166,8 @@ ENTRIES: dict[str, Entry] = {
     "autoregressive": Entry(Ours, ("model.decoder.kind=autoregressive",)),
 }  # fmt: skip
 EQUAL_TIME = "funasr fp32, equal time"
+FOR_ALL = ("data.augment.silence_share=0",)
+"""What everybody's experiment differs in: FunASR's decoder cannot take a batch without any token."""
 
 
 def race(
@@ -176,7 +179,7 @@ def race(
     def run(name: str, entry: Entry, seed: int, epochs: int | None = None) -> dict[str, Any]:
         key = f"{name} / {seed}"
         if key not in found:
-            config = load_experiment(path, [*overrides, *entry.overrides]).config
+            config = load_experiment(path, [*overrides, *FOR_ALL, *entry.overrides]).config
             training = replace(config.training, seed=seed, num_epochs=epochs or config.training.num_epochs)
             found[key] = train_and_test(replace(config, training=training), entry.make)
             partial.write_text(json.dumps(found, indent=1))
