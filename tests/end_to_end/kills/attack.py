@@ -174,7 +174,7 @@ class Attack:
             sweep.server.kill()
             process = "mlflow server"
         else:
-            process = "everything" if kill.victim == MACHINE else _title(victims[0])
+            process = "everything" if kill.victim == MACHINE else _title(victims[0]).rpartition("/")[2]
             kill_all(victims)
         steps = sweep.step_count()
         self.deaths.append(

@@ -236,8 +236,8 @@ class Driver:
 
 
 GONE_WITHIN = 150
-"""Seconds. A worker that Ray was just starting when its raylet ended looks for it before it gives up, for over
-a minute on a busy machine."""
+"""Seconds. A worker that Ray was just starting when its raylet ended looks for it before it gives up,
+for over a minute on a busy machine."""
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
