@@ -74,6 +74,21 @@ def _account() -> pwd.struct_passwd:
         return pwd.getpwnam("nobody")
 
 
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.5
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture(scope="session")
 def toy() -> ModuleType:
     """The script of toy trainings, as a module whose functions travel to workers by value."""

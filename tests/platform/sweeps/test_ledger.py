@@ -18,28 +18,13 @@ from paraformer_platform.sweeps.owners import is_gone, owner_name
 LEASE = 30.0
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/runs/ledger.db"
 
 
 @pytest.fixture
-def ledger(url: str, clock: Clock) -> Ledger:
+def ledger(url: str, clock) -> Ledger:
     return Ledger(url, clock)
 
 
@@ -104,7 +89,7 @@ def test_a_read_only_database_is_named(url: str, ledger: Ledger) -> None:
         read_only.complete(claim, {})
 
 
-def test_a_full_disk_is_named_and_nothing_is_lost(url: str, clock: Clock) -> None:
+def test_a_full_disk_is_named_and_nothing_is_lost(url: str, clock) -> None:
     ledger = Ledger(url, clock)
     claim = claimed(ledger)
     # SQLite's own limit of pages answers a write as a full disk does: SQLITE_FULL.

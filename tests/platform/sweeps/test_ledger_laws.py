@@ -16,21 +16,6 @@ from paraformer_platform.sweeps.owners import owner_name
 LEASE = 30.0
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.5
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
@@ -39,7 +24,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def ledger(url: str, clock: Clock) -> Ledger:
+def ledger(url: str, clock) -> Ledger:
     return Ledger(url, clock)
 
 
@@ -58,7 +43,7 @@ def test_a_completed_trial_is_handed_back_for_ever(ledger: Ledger, url: str) -> 
     assert record.seconds == 1 / 3
 
 
-def test_a_second_claim_is_busy_until_the_lease_is_over(ledger: Ledger, clock: Clock) -> None:
+def test_a_second_claim_is_busy_until_the_lease_is_over(ledger: Ledger, clock) -> None:
     claimed(ledger)
     busy = ledger.claim("k", "other:2", LEASE)
     assert busy == Busy("k", "elsewhere:1", LEASE)
@@ -71,7 +56,7 @@ def test_a_second_claim_is_busy_until_the_lease_is_over(ledger: Ledger, clock: C
     assert (record.preemptions, record.failures) == (1, 0)
 
 
-def test_a_heartbeat_keeps_the_lease(ledger: Ledger, clock: Clock) -> None:
+def test_a_heartbeat_keeps_the_lease(ledger: Ledger, clock) -> None:
     claim = claimed(ledger)
     for _ in range(5):
         clock.now += LEASE - 1
@@ -80,7 +65,7 @@ def test_a_heartbeat_keeps_the_lease(ledger: Ledger, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("write", ["complete", "fail", "stop", "heartbeat", "give_back"])
-def test_the_owner_of_a_stolen_lease_cannot_write(ledger: Ledger, clock: Clock, write: str) -> None:
+def test_the_owner_of_a_stolen_lease_cannot_write(ledger: Ledger, clock, write: str) -> None:
     old = claimed(ledger)
     clock.now += LEASE + 1
     new = ledger.claim("k", "other:2", LEASE)
@@ -104,7 +89,7 @@ def test_failures_and_preemptions_are_counted_apart(ledger: Ledger) -> None:
     assert record.error == "ValueError: no"
 
 
-def test_a_clock_that_jumps_back_costs_at_most_one_lease(ledger: Ledger, clock: Clock) -> None:
+def test_a_clock_that_jumps_back_costs_at_most_one_lease(ledger: Ledger, clock) -> None:
     claimed(ledger)
     clock.now -= 7200
     assert ledger.claim("k", "other:2", LEASE) == Busy("k", "elsewhere:1", LEASE)
@@ -112,7 +97,7 @@ def test_a_clock_that_jumps_back_costs_at_most_one_lease(ledger: Ledger, clock: 
     assert isinstance(ledger.claim("k", "other:2", LEASE), Claim)
 
 
-def test_a_clock_that_jumps_back_does_not_end_a_living_claim(ledger: Ledger, clock: Clock) -> None:
+def test_a_clock_that_jumps_back_does_not_end_a_living_claim(ledger: Ledger, clock) -> None:
     claim = claimed(ledger)
     clock.now -= 7200
     ledger.claim("k", "other:2", LEASE)
