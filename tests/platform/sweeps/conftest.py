@@ -13,6 +13,8 @@ from types import ModuleType
 import pytest
 import sqlalchemy as sa
 
+from paraformer_platform.sweeps.ledger import Ledger
+
 POSTGRES_USER = "ledger"
 
 
@@ -87,6 +89,12 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def ledger(url: str, clock: Clock) -> Ledger:
+    """A ledger in the database that the test's own file names."""
+    return Ledger(url, clock)
 
 
 @pytest.fixture(scope="session")

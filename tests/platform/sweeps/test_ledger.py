@@ -23,11 +23,6 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/runs/ledger.db"
 
 
-@pytest.fixture
-def ledger(url: str, clock) -> Ledger:
-    return Ledger(url, clock)
-
-
 def claimed(ledger: Ledger, owner: str = "elsewhere:1") -> Claim:
     claim = ledger.claim("k", owner, LEASE)
     assert isinstance(claim, Claim)
