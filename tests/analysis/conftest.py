@@ -18,12 +18,8 @@ from typing import Any
 import jiwer
 import numpy as np
 import pytest
-from hypothesis import settings
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# Examples are judged by what they show, not by how busy the machine is.
-settings.register_profile("analysis", deadline=None)
-settings.load_profile("analysis")
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 START_MS = 1_700_000_000_000

@@ -54,7 +54,7 @@ def test_decoding_equals_the_loop(threshold: float) -> None:
         torch.testing.assert_close(out.embeddings[row, :whole].double(), expected, atol=1e-6, rtol=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     weights=st.lists(
         st.one_of(st.just(0.0), st.floats(1e-3, 5.0), st.sampled_from([0.25, 0.5, 1.0])),

@@ -40,7 +40,7 @@ class Connection:
         cpus: CPUs of a Ray of our own; None takes what this process may use.
 
     Raises:
-        ClusterError: nobody answers, or the token is refused; with the remedy.
+        ClusterError: no Ray starts, nobody answers, or the token is refused; with the remedy.
     """
 
     def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
@@ -95,14 +95,20 @@ class Connection:
         export_to_local_workers()
         import ray
 
-        ray.init(
-            address="local",
-            num_cpus=self._cpus or usable_cpus(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=NOTHING,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=self._cpus or usable_cpus(),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=NOTHING,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        except Exception as error:  # a bare Exception where one of its processes dies or is slow
+            raise ClusterError(
+                f"no Ray could be started on this machine: {_first_line(error)}. Is its memory full, or was "
+                "a process killed? Its logs are in /tmp/ray/session_latest/logs; the same command tries again"
+            ) from error
         protect_token_file()
         _silence_raylet()
 
@@ -164,8 +170,11 @@ def check_somebody_answers(address: str) -> None:
 def _refused(address: str, error: Exception) -> str:
     source = token_source()
     token = f"the token from {source} was used" if source else "no token was found"
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return (
-        f"the Ray at {address} could not be joined: {reason} ({token}). "
+        f"the Ray at {address} could not be joined: {_first_line(error)} ({token}). "
         "Copy the head's token (ray get-auth-token) to ~/.ray/auth_token, and use its Ray and Python versions"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -150,6 +150,8 @@ class ParameterConfig(Strict):
             yield from self._range_faults()
         if self.outer not in (None, "grid"):
             yield Fault("outer", self.outer, f"outer ({self.outer}) must be grid")
+        elif self.outer and self.is_constant:
+            yield Fault("outer", self.outer, f"one value ({self.value}) makes no grid; leave outer out")
 
     def _distribution_faults(self) -> Iterator[Fault]:
         kind = self.distribution

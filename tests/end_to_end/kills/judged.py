@@ -2,7 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,3 +63,47 @@ class Judge:
             assert broken_laws(sweep, self._undisturbed[alike]) == []
             assert sweep.step_count() == alike.steps
         return self._undisturbed[alike]
+
+
+def carry_out(
+    attacks: Sequence[Attack],
+    judge: Judge,
+    at_once: int,
+    heard: Callable[[Attack, Besieged, dict[str, list[str]]], None],
+) -> dict[str, list[str]]:
+    """Attack a sweep of each kind in turn, so many at a time, until no attack has kills left.
+
+    Args:
+        attacks: What to carry out.
+        judge: Whoever judges each sweep.
+        at_once: Sweeps that are attacked at a time.
+        heard: Called after each verdict, with all laws broken so far.
+
+    Returns:
+        The broken laws by sweep; of an attack that failed itself, its error.
+    """
+    waiting = deque((attack, judge.broken(attack)) for attack in attacks)
+    broken: dict[str, list[str]] = {}
+
+    def attack_some() -> None:
+        while waiting:
+            attack, verdicts = waiting.popleft()
+            try:
+                sweep, laws = next(verdicts)
+            except StopIteration:
+                continue
+            except Exception as error:
+                traceback.print_exc()
+                broken[attack.kind] = [f"{type(error).__name__}: {error}"]
+                continue
+            if laws:
+                broken[sweep.folder.name] = laws
+            heard(attack, sweep, broken)
+            waiting.append((attack, verdicts))
+
+    threads = [threading.Thread(target=attack_some) for _ in range(at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return broken

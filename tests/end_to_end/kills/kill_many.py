@@ -11,10 +11,8 @@ import platform
 import shutil
 import sys
 import tempfile
-import threading
 import time
-import traceback
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,7 +20,7 @@ ROOMS = [str(HERE.parents[2] / room) for room in ("model", "platform", "analysis
 sys.path[:0] = [str(HERE), *ROOMS]
 
 from attack import Attack  # noqa: E402
-from judged import Judge  # noqa: E402
+from judged import Judge, carry_out  # noqa: E402
 
 SHARES = {"trials": 0.4, "served": 0.25, "searches": 0.15, "gangs": 0.2}
 
@@ -35,36 +33,19 @@ def main() -> int:
     parser.add_argument("--log", type=Path, required=True)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
-    judge, begun, broken = Judge(folder), time.monotonic(), {}
+    judge, begun = Judge(folder), time.monotonic()
     attacks = [Attack(kind, asked.seed, round(share * asked.kills), folder) for kind, share in SHARES.items()]
-
-    waiting = deque((attack, judge.broken(attack)) for attack in attacks)
     judged: set[tuple[str, int]] = set()
 
-    def carry_out() -> None:
-        """Attack one sweep of each kind in turn, until none has kills left."""
-        while waiting:
-            attack, verdicts = waiting.popleft()
-            try:
-                sweep, laws = next(verdicts)
-            except StopIteration:
-                continue
-            except Exception as error:
-                traceback.print_exc()
-                broken[attack.kind] = [f"{type(error).__name__}: {error}"]
-                continue
-            if laws:
-                broken[sweep.folder.name] = laws
-            judged.update((death.setting, death.sweep) for death in attack.deaths)
-            print(f"{sweep.folder.name}: {sweep.launches} launches, broken: {laws or 0}", flush=True)
-            write(asked.log, log(asked, attacks, judged, broken, [], time.monotonic() - begun))
-            waiting.append((attack, verdicts))
+    def heard(attack, sweep, broken) -> None:
+        judged.update((death.setting, death.sweep) for death in attack.deaths)
+        print(
+            f"{sweep.folder.name}: {sweep.launches} launches, broken: {broken.get(sweep.folder.name, 0)}",
+            flush=True,
+        )
+        write(asked.log, log(asked, attacks, judged, broken, [], time.monotonic() - begun))
 
-    threads = [threading.Thread(target=carry_out) for _ in range(asked.at_once)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    broken = carry_out(attacks, judge, asked.at_once, heard)
     strays = judge.strays()
     write(asked.log, log(asked, attacks, judged, broken, strays, time.monotonic() - begun))
     if not broken and not strays:

@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from paraformer_platform.clusters.ray_traps import name_cluster
+from paraformer_platform.errors import ClusterError
 
 KILLED_CREATOR = """
 import os, time
@@ -96,3 +99,18 @@ def test_a_sweep_without_an_address_joins_no_ray_that_happens_to_run(monkeypatch
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     with Connection():
         assert asked["address"] == "local"
+
+
+def test_a_ray_whose_raylet_dies_while_it_starts_is_named_in_words(monkeypatch):
+    """Ray raises a bare Exception then, after 30 seconds (found by a kill at random)."""
+    import ray
+
+    from paraformer_platform.clusters.connection import Connection
+
+    def init(**options):
+        raise Exception("The current node timed out during startup.\nThis could happen because …")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(ClusterError, match=r"no Ray could be started .*timed out during startup\. Is its"):
+        Connection().__enter__()

@@ -29,7 +29,7 @@ def test_the_smallest_designs_are_those_of_the_handbook(factors: int, resolution
     assert len(fraction(factors, resolution).runs()) == SMALLEST[factors, resolution]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(factors=st.integers(1, 11), resolution=st.sampled_from([3, 4, 5]))
 def test_no_product_of_fewer_factors_than_the_resolution_is_constant(factors: int, resolution: int) -> None:
     design = fraction(factors, resolution)
@@ -39,7 +39,7 @@ def test_no_product_of_fewer_factors_than_the_resolution_is_constant(factors: in
             assert columns[:, chosen].prod(axis=1).sum() == 0, f"{chosen} is constant or unbalanced"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(factors=st.integers(2, 8), resolution=st.sampled_from([3, 4, 5]))
 def test_the_alias_table_is_what_the_runs_say(factors: int, resolution: int) -> None:
     design = fraction(factors, resolution)
@@ -56,7 +56,7 @@ def test_the_alias_table_is_what_the_runs_say(factors: int, resolution: int) -> 
         assert set(aliases) == same
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(factors=st.integers(1, 11), resolution=st.sampled_from([3, 4, 5]))
 def test_the_baseline_is_the_first_run_and_no_run_comes_twice(factors: int, resolution: int) -> None:
     runs = fraction(factors, resolution).runs()

@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paraformer_platform.config.schema import ExperimentConfig
@@ -45,7 +45,7 @@ levels = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 seeds = st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True).map(tuple)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sizes=levels, seeds=seeds)
 def test_a_grid_has_the_product_of_its_levels_times_the_seeds(
     sizes: list[int], seeds: tuple[int, ...]
@@ -61,7 +61,7 @@ def test_a_grid_has_the_product_of_its_levels_times_the_seeds(
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(changes=st.integers(1, 5), pairs=st.integers(0, 4), seeds=seeds)
 def test_an_ablation_is_the_baseline_and_one_each(changes: int, pairs: int, seeds: tuple[int, ...]) -> None:
     pairs = min(pairs, changes - 1)
@@ -126,7 +126,7 @@ def test_a_plan_is_a_pure_function() -> None:
     assert {rate for on, rate in rates if on} == {rate for on, rate in rates if not on}
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(cap=st.integers(1, 15))
 def test_a_random_sweep_of_a_small_space_repeats_nothing(cap: int) -> None:
     parameters = {

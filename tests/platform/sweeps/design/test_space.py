@@ -77,6 +77,7 @@ def test_a_logarithmic_range_stays_within_its_ends(seed: int) -> None:
         ({"values": []}, "must not be empty"),
         ({"values": [3, 6, 3]}, "holds 3 more than once"),
         ({"values": [1], "outer": "yes"}, r"outer \(yes\) must be grid"),
+        ({"value": 1, "outer": "grid"}, r"one value \(1\) makes no grid"),
         ({"min": "1e-5", "max": 1}, "must be a number, not '1e-5'|must be a whole number, not '1e-5'"),
         ({"vals": [1]}, "vals: unknown key; did you mean values?"),
     ],
