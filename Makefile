@@ -34,7 +34,8 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not slow' tests/end_to_end/kills
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --ignore tests/end_to_end/kills
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

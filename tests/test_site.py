@@ -77,7 +77,9 @@ def test_search_finds_a_function_without_asking_anybody_else(site: Path) -> None
         tab.on("request", lambda request: asked.append(request.url))
         tab.goto(address)
         tab.get_by_role("textbox", name="Search").fill("integrate_and_fire")
-        tab.locator(".md-search-result__link").filter(has_text="integrate_and_fire").first.wait_for()
+        tab.locator(".md-search-result__link").filter(has_text="integrate_and_fire").first.wait_for(
+            timeout=120_000  # the index is searched by the page itself
+        )
         browser.close()
     assert len(asked) > 5
     assert all(url.startswith((address, "data:", f"blob:{address}")) for url in asked), asked

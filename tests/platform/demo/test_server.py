@@ -2,7 +2,10 @@
 
 import http.client
 import json
+import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,6 +60,36 @@ def test_a_recording_is_understood(ask: Ask, trained: Any) -> None:
     one = trained.utterances[1]
     status, _, content = ask("POST", "/api/hear", one.path.read_bytes())
     assert (status, json.loads(content)["text"]) == (200, one.text)
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"), [(None, ""), (ZeroDivisionError("ours"), "ZeroDivisionError: ours")]
+)
+def test_only_a_browser_that_left_is_nothing_to_speak_of(
+    server: DemoServer, monkeypatch: pytest.MonkeyPatch, capsys: Any, fault: Exception | None, shown: str
+) -> None:
+    ended = threading.Event()
+    handle_error, begin = server.handle_error, server.finish_request
+
+    def noted(*request: Any) -> None:
+        handle_error(*request)
+        ended.set()
+
+    def finish_request(*request: Any) -> None:
+        if fault is not None:
+            raise fault
+        begin(*request)
+
+    monkeypatch.setattr(server, "handle_error", noted)
+    monkeypatch.setattr(server, "finish_request", finish_request)
+    browser = socket.create_connection((HOST, server.server_port), timeout=10)
+    browser.sendall(b"GET / HT")
+    time.sleep(0.1)
+    browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+    browser.close()
+    assert ended.wait(timeout=30)
+    said = capsys.readouterr().err
+    assert (shown in said) if shown else (said == "")
 
 
 def test_examples_are_the_models_test_set(ask: Ask, trained: Any) -> None:
