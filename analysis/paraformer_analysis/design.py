@@ -35,6 +35,11 @@ class ReportOptions:
     slices: tuple[str, ...] | None = None
     """Groups of utterances that are compared too: length, or columns of the test manifest; None: all."""
 
+    @property
+    def confidence(self) -> str:
+        """How sure the intervals are: ``95 %``."""
+        return f"{100 * (1 - self.alpha):g} %"
+
 
 @dataclass(frozen=True)
 class Variant:

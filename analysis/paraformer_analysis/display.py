@@ -8,7 +8,7 @@ from typing import TypeVar
 from paraformer_analysis import names
 from paraformer_analysis.bootstrap import LEAST_SEEDS, Estimate
 from paraformer_analysis.design import Design
-from paraformer_analysis.effects import Effects
+from paraformer_analysis.effects import Effects, is_interaction
 from paraformer_analysis.pareto import pareto_front
 from paraformer_analysis.table import AblationTable, Row
 from paraformer_analysis.verdicts import Verdict, points
@@ -215,19 +215,45 @@ def effect_grid(effects: Effects, design: Design) -> Grid:
     rows = tuple(
         (
             text_cell(test.term),
+            _changes(effects, test.term),
             Cell(str(test.freedom), test.freedom),
             number_cell(test.f, lambda value: f"{value:.2f}"),
             number_cell(test.p, p_value),
+            number_cell(test.p_corrected, p_value),
             text_cell(", ".join(test.aliases)),
         )
         for test in effects.tests
     )
+    heads = (
+        "term",
+        f"change, points ({design.options.confidence} interval)",
+        "df",
+        "F",
+        "p",
+        "p (Holm)",
+        "aliases",
+    )
     note = (
-        "Least squares on the error rates of single trials with seeds as blocks, "
-        f"{effects.residual_freedom} residual degrees of freedom; p values are not corrected for their "
-        "number. An alias is an effect that this design cannot tell from the one shown."
+        "Change: from a factor's first level to another, averaged over the levels of all others; of two "
+        "factors, what both changes together do beyond their sum. Least squares on the error rates of single "
+        f"trials with seeds as blocks, {effects.residual_freedom} residual degrees of freedom, so intervals "
+        "tell about other seeds on this test set; p (Holm) is corrected for the number of terms. An alias is "
+        "an effect that this design cannot tell from the one shown."
     ) + _fraction(design)
-    return trimmed(Grid("effects", "Effects of the factors", ("term", "df", "F", "p", "aliases"), rows, note))
+    return trimmed(Grid("effects", "Effects of the factors", heads, rows, note))
+
+
+def _changes(effects: Effects, term: str) -> Cell:
+    told = []
+    for change in effects.changes_of(term):
+        levels = change.level if is_interaction(term) else f"{change.first} → {change.level}"
+        within = "" if math.isnan(change.low) else f" ({_points(change.low)} … {_points(change.high)})"
+        told.append(f"{levels}: {_points(change.estimate)}{within}")
+    return text_cell("; ".join(told))
+
+
+def _points(value: float) -> str:
+    return points(value / 100)
 
 
 def _fraction(design: Design) -> str:

@@ -20,10 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from paraformer_analysis.comparisons import holm
 from paraformer_analysis.records import Records
 from paraformer_analysis.scores import Scores
 
 Floats = NDArray[np.float64]
+TIMES = " × "
 SAME = 1e-8
 """Part of a unit column below which nothing is left of it."""
 
@@ -41,6 +43,21 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What leaving the first level for another does, in the unit of the response.
+
+    Of two factors: what leaving both first levels does beyond the sum of both changes.
+    """
+
+    term: str
+    first: str
+    level: str
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class TermTest:
     """F test of a whole term."""
 
@@ -48,6 +65,8 @@ class TermTest:
     freedom: int
     f: float
     p: float
+    p_corrected: float
+    """Corrected for the number of terms (Holm)."""
     aliases: tuple[str, ...]
     """Terms that this design cannot tell from it."""
 
@@ -58,12 +77,17 @@ class Effects:
 
     mean: float
     effects: tuple[Effect, ...]
+    changes: tuple[Change, ...]
     tests: tuple[TermTest, ...]
     residual_freedom: int
 
     def of(self, term: str) -> list[Effect]:
         """Return the effects of one term."""
         return [effect for effect in self.effects if effect.term == term]
+
+    def changes_of(self, term: str) -> list[Change]:
+        """Return the changes of one term."""
+        return [change for change in self.changes if change.term == term]
 
 
 def sweep_effects(records: Records, scores: Scores) -> Effects | None:
@@ -114,24 +138,33 @@ def estimate_effects(
     terms = _terms(coded)
     kept, aliases = _separate(frame, terms)
     fit = _Fit(frame["response"].to_numpy(float), kept)
-    effects = [
-        effect for term in kept if term in terms for effect in _term_effects(fit, term, factors, alpha)
+    shown = [term for term in kept if term in terms]
+    effects = [effect for term in shown for effect in _term_effects(fit, term, factors, alpha)]
+    changes = [change for term in shown for change in _term_changes(fit, term, factors, alpha)]
+    found = [fit.test(term) for term in shown]
+    corrected = holm([p for _, p in found])
+    tests = [
+        TermTest(term, kept[term].shape[1], f, p, p_corrected, tuple(aliases.get(term, ())))
+        for term, (f, p), p_corrected in zip(shown, found, corrected, strict=True)
     ]
-    tests = [fit.test(term, tuple(aliases.get(term, ()))) for term in kept if term in terms]
-    return Effects(float(fit.coefficients[0]), tuple(effects), tuple(tests), fit.freedom)
+    return Effects(float(fit.coefficients[0]), tuple(effects), tuple(changes), tuple(tests), fit.freedom)
+
+
+def is_interaction(term: str) -> bool:
+    """Whether a term is of two factors."""
+    return TIMES in term
 
 
 def _sum_coding(column: pd.Series, levels: Sequence[str]) -> Floats:
     """Code a column as effects that sum to zero: (n, levels - 1)."""
-    contrasts = np.vstack([np.eye(len(levels) - 1), -np.ones(len(levels) - 1)])
-    coded: Floats = contrasts[[levels.index(value) for value in column]]
+    coded: Floats = _contrasts(len(levels))[[levels.index(value) for value in column]]
     return coded
 
 
 def _terms(coded: Mapping[str, Floats]) -> dict[str, Floats]:
     """Columns of each main effect and each pair."""
     pairs = {
-        f"{a} × {b}": (coded[a][:, :, None] * coded[b][:, None, :]).reshape(len(coded[a]), -1)
+        f"{a}{TIMES}{b}": (coded[a][:, :, None] * coded[b][:, None, :]).reshape(len(coded[a]), -1)
         for a, b in itertools.combinations(coded, 2)
     }
     return {**coded, **pairs}
@@ -191,23 +224,46 @@ class _Fit:
         reach = float(stats.t.ppf(1 - alpha / 2, self.freedom)) * error if self.freedom else math.nan
         return value, value - reach, value + reach
 
-    def test(self, term: str, aliases: tuple[str, ...]) -> TermTest:
-        """Test that all coefficients of a term are zero, all other terms kept."""
+    def test(self, term: str) -> tuple[float, float]:
+        """Test that all coefficients of a term are zero, all other terms kept: F and p."""
         place = self.places[term]
         b, shape = self.coefficients[place], self.covariance_shape[place, place]
         f = float(b @ np.linalg.solve(shape, b)) / len(b) / self.variance if self.freedom else math.nan
         p = float(stats.f.sf(f, len(b), self.freedom)) if self.freedom else math.nan
-        return TermTest(term, len(b), f, p, aliases)
+        return f, p
 
 
 def _term_effects(fit: _Fit, term: str, factors: Mapping[str, Sequence[str]], alpha: float) -> list[Effect]:
-    names = term.split(" × ")
-    contrasts = [np.vstack([np.eye(len(factors[n]) - 1), -np.ones(len(factors[n]) - 1)]) for n in names]
-    found = []
-    for combination in itertools.product(*(range(len(factors[name])) for name in names)):
-        weights = contrasts[0][combination[0]]
-        for contrast, index in zip(contrasts[1:], combination[1:], strict=True):
-            weights = np.outer(weights, contrast[index]).ravel()
-        level = ", ".join(str(factors[name][index]) for name, index in zip(names, combination, strict=True))
-        found.append(Effect(term, level, *fit.combine(term, weights, alpha)))
-    return found
+    contrasts = [_contrasts(len(factors[name])) for name in term.split(TIMES)]
+    return [
+        Effect(term, _named(term, factors, places), *fit.combine(term, _cross(contrasts, places), alpha))
+        for places in itertools.product(*(range(len(contrast)) for contrast in contrasts))
+    ]
+
+
+def _term_changes(fit: _Fit, term: str, factors: Mapping[str, Sequence[str]], alpha: float) -> list[Change]:
+    contrasts = [_contrasts(len(factors[name])) for name in term.split(TIMES)]
+    steps = [contrast - contrast[0] for contrast in contrasts]
+    first = _named(term, factors, [0] * len(steps))
+    return [
+        Change(term, first, _named(term, factors, places), *fit.combine(term, _cross(steps, places), alpha))
+        for places in itertools.product(*(range(1, len(step)) for step in steps))
+    ]
+
+
+def _contrasts(levels: int) -> Floats:
+    """Sum coding of each level: (levels, levels - 1)."""
+    coding: Floats = np.vstack([np.eye(levels - 1), -np.ones((1, levels - 1))])
+    return coding
+
+
+def _cross(rows: Sequence[Floats], places: Sequence[int]) -> Floats:
+    """Weights of a term's coefficients at one level of each of its factors."""
+    weights: Floats = rows[0][places[0]]
+    for row, place in zip(rows[1:], places[1:], strict=True):
+        weights = np.outer(weights, row[place]).ravel()
+    return weights
+
+
+def _named(term: str, factors: Mapping[str, Sequence[str]], places: Sequence[int]) -> str:
+    return ", ".join(str(factors[name][i]) for name, i in zip(term.split(TIMES), places, strict=True))

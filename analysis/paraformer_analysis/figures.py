@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from paraformer_analysis import names, palette
 from paraformer_analysis.display import quantity
-from paraformer_analysis.effects import Effects
+from paraformer_analysis.effects import TIMES, Effects, is_interaction
 from paraformer_analysis.pareto import pareto_front
 from paraformer_analysis.table import AblationTable, Row
 from paraformer_analysis.verdicts import Verdict, points
@@ -199,7 +199,7 @@ def _scatter(axes: Any, rows: Sequence[Row], costs: Any, label: str) -> None:
 @styled
 def main_effects(effects: Effects) -> Figure:
     """Effect of every level of every factor with its interval."""
-    shown = [effect for effect in effects.effects if " × " not in effect.term]
+    shown = [effect for effect in effects.effects if not is_interaction(effect.term)]
     figure, axes = panel(height=0.9 + 0.3 * len(shown))
     axes.axvline(0, color=palette.INK, linewidth=0.8)
     for place, effect in enumerate(shown):
@@ -216,7 +216,7 @@ def main_effects(effects: Effects) -> Figure:
 def interactions(effects: Effects) -> Figure | None:
     """Fitted rate at each pair of levels, the surest interactions first; None if none can be estimated."""
     pairs = sorted(
-        (test for test in effects.tests if " × " in test.term), key=lambda test: (test.p, test.term)
+        (test for test in effects.tests if is_interaction(test.term)), key=lambda test: (test.p, test.term)
     )
     if not pairs:
         return None
@@ -234,7 +234,7 @@ def interactions(effects: Effects) -> Figure | None:
 
 
 def _crossing(axes: Any, effects: Effects, term: str) -> None:
-    first, second = term.split(" × ")
+    first, second = term.split(TIMES)
     one = {effect.level: effect.estimate for effect in effects.of(first)}
     two = {effect.level: effect.estimate for effect in effects.of(second)}
     both = {effect.level: effect.estimate for effect in effects.of(term)}

@@ -1,12 +1,13 @@
 """The sentences around the table: its extent and its method."""
 
-from paraformer_analysis.design import CONFIRM
+from paraformer_analysis.design import CONFIRM, ReportOptions
+from paraformer_analysis.effects import Effects, TermTest, is_interaction
 from paraformer_analysis.history import History, Proposal
 from paraformer_analysis.records import Records
 from paraformer_analysis.scores import LEAST_SPEAKERS
 from paraformer_analysis.scoring import NORMALISATION
 from paraformer_analysis.table import AblationTable
-from paraformer_analysis.verdicts import Sentence
+from paraformer_analysis.verdicts import Sentence, interval, joined, points
 
 _KINDS = {
     "ablation": "Ablation: the baseline and one change at a time",
@@ -108,6 +109,40 @@ def search_story(records: Records, history: History) -> str:
     return f"{tried}; {int(runs['usable'].sum())} of {_count(len(runs), 'trial')} finished" + (
         f", {' and '.join(hours)}." if hours else "."
     )
+
+
+def factorial_answer(effects: Effects, options: ReportOptions, said: list[Sentence]) -> list[Sentence]:
+    """Say which factors of a factorial sweep matter, between the baseline and the single variants."""
+    if not effects.residual_freedom or not said:
+        return said
+    settled = [test for test in effects.tests if test.p_corrected < options.alpha]
+    factors = [_factor(test, effects, options) for test in settled if not is_interaction(test.term)]
+    together = [_or_aliases(test) for test in settled if is_interaction(test.term)]
+    open_ones = [test.term for test in effects.tests if test not in settled and not is_interaction(test.term)]
+    told = (
+        ("Factors that matter, each averaged over the others: {}.", factors),
+        ("What one factor does depends on another: {}.", together),
+        ("Factors not settled: {}.", open_ones),
+    )
+    return [
+        said[0],
+        *(Sentence(words.format(joined(named))) for words, named in told if named),
+        *said[1:],
+    ]
+
+
+def _factor(test: TermTest, effects: Effects, options: ReportOptions) -> str:
+    changes = [
+        f"{change.first} → {change.level} {points(change.estimate / 100)} points "
+        f"({options.confidence} interval {interval(change.low / 100, change.high / 100)})"
+        for change in effects.changes_of(test.term)
+    ]
+    return f"{_or_aliases(test)} {joined(changes)}"
+
+
+def _or_aliases(test: TermTest) -> str:
+    """Name a term, and what the design cannot tell from it."""
+    return f"{test.term} (or {', '.join(test.aliases)})" if test.aliases else test.term
 
 
 def searched_answer(records: Records, history: History, said: list[Sentence]) -> list[Sentence]:

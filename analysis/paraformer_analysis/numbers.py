@@ -44,7 +44,8 @@ def trial_numbers(records: Records, compared: Records | None) -> pd.DataFrame:
 def effect_numbers(effects: Effects) -> pd.DataFrame:
     """Collect effects of levels in points, with the test of their term."""
     tests = {test.term: test for test in effects.tests}
-    return pd.DataFrame(
+    changes = {(change.term, change.level): change for change in effects.changes}
+    frame = pd.DataFrame(
         [
             {
                 "term": effect.term,
@@ -55,11 +56,16 @@ def effect_numbers(effects: Effects) -> pd.DataFrame:
                 "term_df": tests[effect.term].freedom,
                 "term_f": tests[effect.term].f,
                 "term_p": tests[effect.term].p,
+                "term_p_corrected": tests[effect.term].p_corrected,
                 "aliases": ", ".join(tests[effect.term].aliases),
             }
             for effect in effects.effects
         ]
     )
+    found = [changes.get((effect.term, effect.level)) for effect in effects.effects]
+    for name, bound in (("", "estimate"), ("_low", "low"), ("_high", "high")):
+        frame[f"change_points{name}"] = [getattr(change, bound, math.nan) for change in found]
+    return frame
 
 
 def slice_numbers(slices: Sequence[Slice]) -> pd.DataFrame:

@@ -72,7 +72,11 @@ class Report:
     def sentences(self) -> list[Sentence]:
         """What the table says, sentence by sentence."""
         said = answer(self.table) if self.comparable else []
-        return narrative.searched_answer(self.records, self.history, said) if self.history else said
+        if self.history:
+            return narrative.searched_answer(self.records, self.history, said)
+        if self.effects:
+            return narrative.factorial_answer(self.effects, self.shown.design.options, said)
+        return said
 
     @property
     def answer(self) -> str:

@@ -88,7 +88,7 @@ class AblationTable:
     @property
     def confidence(self) -> str:
         """How sure the intervals are: ``95 %``."""
-        return f"{100 * (1 - self.options.alpha):g} %"
+        return self.options.confidence
 
     @property
     def seed_spread_none(self) -> bool:

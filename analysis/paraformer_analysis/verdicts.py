@@ -89,19 +89,19 @@ def _changed(word: str, rows: "Sequence[Row]", table: "AblationTable") -> str:
         if row.difference is not None
     ]
     more = len(named) - MOST_NAMED
-    return f"{word.capitalize()}: {_join([*named[:MOST_NAMED], f'{more} more'] if more > 0 else named)}"
+    return f"{word.capitalize()}: {joined([*named[:MOST_NAMED], f'{more} more'] if more > 0 else named)}"
 
 
 def _equivalent(rows: "Sequence[Row]", table: "AblationTable") -> str:
     margin = table.options.equivalence_margin
-    return f"Equivalent within ±{margin:g} points: {_join([row.variant for row in rows])}"
+    return f"Equivalent within ±{margin:g} points: {joined([row.variant for row in rows])}"
 
 
 def _inconclusive(rows: "Sequence[Row]", table: "AblationTable") -> str:
     if len(rows) > MOST_NAMED:
         return f"Not settled: {len(rows)} variants"
     named = [f"{row.variant} ({_plan(row)})" for row in rows]
-    return f"Not settled: {_join(named)}"
+    return f"Not settled: {joined(named)}"
 
 
 def _plan(row: "Row") -> str:
@@ -119,7 +119,7 @@ def _untested(rows: "Sequence[Row]", table: "AblationTable") -> str:
         ("Not tested, since early termination stopped some of the trials", cut),
         ("Not tested, since no seed is shared with the baseline", unpaired),
     )
-    return ". ".join(f"{words}: {_join(named)}" for words, named in parts if named)
+    return ". ".join(f"{words}: {joined(named)}" for words, named in parts if named)
 
 
 _SENTENCES = {
@@ -147,7 +147,7 @@ def _caveat(table: "AblationTable") -> list[Sentence]:
     few = [row.variant for row in table.rows if row.difference is not None and not row.seeds_known]
     if not few:
         return []
-    whose = "" if table.seed_spread_none else f" for {_join(few)}"
+    whose = "" if table.seed_spread_none else f" for {joined(few)}"
     return [
         Sentence(
             f"With fewer than three seeds the spread over seeds cannot be estimated{whose}: "
@@ -156,5 +156,6 @@ def _caveat(table: "AblationTable") -> list[Sentence]:
     ]
 
 
-def _join(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
+    """Write a list as words: a, b and c."""
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

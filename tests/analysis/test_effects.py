@@ -6,9 +6,11 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from paraformer_analysis.design import Design
+from paraformer_analysis.design import Design, ReportOptions
 from paraformer_analysis.display import effect_grid
 from paraformer_analysis.effects import estimate_effects
+from paraformer_analysis.narrative import factorial_answer
+from paraformer_analysis.verdicts import Sentence
 
 LEVELS = {"depth": ["2", "4", "6"], "width": ["64", "128"], "predictor": ["False", "True"]}
 
@@ -124,3 +126,49 @@ def test_a_fraction_is_named_with_its_generators_and_aliases():
     assert grid.note.endswith(" Resolution III: generators C=AB with A model.a, B model.b.")
     assert grid.heads[-1] == "aliases"
     assert [row[-1].text for row in grid.rows] == ["b × c", "a × c", "a × b"]
+
+
+def test_changes_equal_statsmodels_with_the_first_level_as_reference():
+    """Treatment coding there: a change at the first width; half of what the other adds is the average."""
+    frame = factorial()
+    found = estimate_effects(frame, LEVELS)
+    treated = ols("response ~ C(depth) * C(width, Treatment('64')) + C(predictor) + C(seed)", frame).fit()
+    extra = treated.params["C(depth)[T.6]:C(width, Treatment('64'))[T.128]"]
+    pair = next(each for each in found.changes_of("depth × width") if each.level == "6, 128")
+    assert (pair.first, pair.estimate) == ("2, 64", pytest.approx(extra))
+    change = next(each for each in found.changes_of("depth") if each.level == "6")
+    assert (change.first, change.estimate) == (
+        "2",
+        pytest.approx(treated.params["C(depth)[T.6]"] + extra / 2),
+    )
+
+
+def test_the_interval_of_a_change_is_statsmodels(reference):
+    found = next(
+        each for each in estimate_effects(factorial(), LEVELS).changes_of("depth") if each.level == "4"
+    )
+    contrast = reference.t_test("C(depth, Sum)[S.4] - C(depth, Sum)[S.2] = 0")
+    assert (found.estimate, found.low, found.high) == pytest.approx(
+        (contrast.effect[0], *contrast.conf_int()[0]), abs=1e-9
+    )
+
+
+def test_the_answer_names_the_factors_that_matter():
+    found = estimate_effects(factorial(), LEVELS)
+    said = factorial_answer(found, ReportOptions(), [Sentence("The baseline's."), Sentence("Better: none.")])
+    texts = [sentence.text for sentence in said]
+    assert (texts[0], texts[-1]) == ("The baseline's.", "Better: none.")
+    assert texts[1].startswith("Factors that matter, each averaged over the others: depth 2 → 4 −0.")
+    assert " points (95 % interval −" in texts[1]
+    assert texts[2] == "What one factor does depends on another: depth × width."
+    assert texts[3] == "Factors not settled: predictor."
+
+
+def test_an_answer_names_what_a_fraction_cannot_tell_apart():
+    rows = [
+        {"a": str(a), "b": str(b), "c": str(a * b), "seed": seed, "response": 3.0 * a + 0.1 * b * seed}
+        for a, b, seed in itertools.product((-1, 1), (-1, 1), (1, 2, 3))
+    ]
+    found = estimate_effects(pd.DataFrame(rows), {name: ["-1", "1"] for name in "abc"})
+    said = factorial_answer(found, ReportOptions(), [Sentence("The baseline's.")])
+    assert "a (or b × c) -1 → 1 +6.00 points" in said[1].text

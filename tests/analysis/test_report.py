@@ -122,6 +122,9 @@ def test_a_factorial_sweep_has_effects(store_sweep, tmp_path):
     assert files <= set(contents(tmp_path))
     effects = pd.read_csv(tmp_path / "effects.csv").set_index(["term", "level"])
     assert effects.loc[("model.depth", "2"), "effect_points"] == pytest.approx(depth.estimate)
+    assert effects.loc[("model.depth", "4"), "change_points"] == pytest.approx(-2 * depth.estimate)
+    assert "Factors that matter, each averaged over the others: model.depth 2 → 4 −" in found.answer
+    assert "| 2 → 4: −" in (tmp_path / "report.md").read_text()
 
 
 @pytest.fixture(scope="module")
