@@ -1,6 +1,7 @@
 """The pictures of a report. Rates and differences are drawn in percent and in points."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from paraformer_analysis.verdicts import Verdict, points
 WIDTH = 9.2
 """Inches; the width of a text column."""
 MOST_PANELS = 12
+ROW_NAME, PANEL_NAME, POINT_NAME = 36, 32, 22
+"""Characters of a variant's name in a line, beside a row, above a panel of three, and at a point."""
 COLOURS = {
     Verdict.BASELINE: palette.INK,
     Verdict.BETTER: palette.BETTER,
@@ -54,7 +57,7 @@ def forest(table: AblationTable) -> Figure | None:
     for place, row in enumerate(rows):
         _interval(axes, place, row)
         _number(axes, place, row)
-    axes.set_yticks(range(len(rows)), [row.variant for row in rows])
+    axes.set_yticks(range(len(rows)), [broken(row.variant, ROW_NAME) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(
         f"better  ←   {table.unit} error rate minus the baseline's, points ({table.confidence} intervals)"
@@ -108,7 +111,7 @@ def error_types(table: AblationTable) -> Figure:
             label=kind,
         )
         left += part
-    axes.set_yticks(range(len(rows)), [row.variant for row in rows])
+    axes.set_yticks(range(len(rows)), [broken(row.variant, ROW_NAME) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(f"errors per hundred {table.unit}s of the reference, mean over seeds")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1)
@@ -125,14 +128,16 @@ def learning_curves(table: AblationTable, curves: pd.DataFrame, rate: str) -> Fi
         return None
     columns = min(3, len(shown))
     lines = math.ceil(len(shown) / columns)
-    figure = Figure(figsize=(WIDTH, 0.5 + 1.6 * lines), layout="constrained")
+    titles = [broken(row.variant, PANEL_NAME) for row in shown]
+    height = 0.5 + lines * (1.6 + extra_lines(titles))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     baseline = table.baseline
-    for axes, row in zip(grid.flat, shown, strict=False):
+    for axes, row, title in zip(grid.flat, shown, titles, strict=False):
         if baseline is not None and row.verdict is not Verdict.BASELINE:
             _band(axes, curves[curves["variant"] == baseline.variant], palette.WASH)
         _band(axes, curves[curves["variant"] == row.variant], COLOURS[row.verdict])
-        axes.set_title(row.variant)
+        axes.set_title(title)
         axes.yaxis.set_tick_params(labelcolor=palette.MUTED)
     grid[0, 0].set_ylim(bottom=0)
     for axes in grid.flat[len(shown) :]:
@@ -181,14 +186,16 @@ def _scatter(axes: Any, rows: Sequence[Row], costs: Any, label: str) -> None:
         colour = COLOURS[row.verdict]
         axes.plot(cost, error, "o", color=colour, markerfacecolor=colour if on else "none", markersize=5)
         if on or row.verdict is Verdict.BASELINE:
+            on_the_right = 2 * cost > min(costs) + max(costs)
             axes.annotate(
-                row.variant,
+                broken(row.variant, POINT_NAME),
                 (cost, error),
-                (4, 4),
+                (-5 if on_the_right else 5, 4),
                 textcoords="offset points",
+                horizontalalignment="right" if on_the_right else "left",
                 fontsize=7,
                 color=palette.MUTED,
-            )
+            ).set_in_layout(False)  # a long name takes no room from the panel
     axes.set_xlabel(label)
     axes.margins(x=0.25, y=0.12)
     axes.yaxis.set_tick_params(labelcolor=palette.MUTED)
@@ -246,6 +253,21 @@ def _crossing(axes: Any, effects: Effects, term: str) -> None:
     axes.set_xlabel(first, fontsize=8)
     axes.legend(title=second, fontsize=7, title_fontsize=7)
     axes.yaxis.set_tick_params(labelcolor=palette.MUTED)
+
+
+def broken(name: str, most: int) -> str:
+    """Break the name of a variant at its commas into lines of at most so many characters, where it can be."""
+    lines = [""]
+    for part in re.split(r"(?<=,)", name):
+        if lines[-1] and len(lines[-1]) + len(part) > most:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def extra_lines(titles: Sequence[str]) -> float:
+    """Inches that the longest of these titles takes beyond its first line."""
+    return 0.16 * max(title.count("\n") for title in titles)
 
 
 def panel(height: float) -> tuple[Figure, Any]:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from paraformer_analysis import palette
-from paraformer_analysis.figures import COLOURS, WIDTH, plain_left, styled
+from paraformer_analysis.figures import (
+    COLOURS,
+    PANEL_NAME,
+    WIDTH,
+    broken,
+    extra_lines,
+    plain_left,
+    styled,
+)
 from paraformer_analysis.slices import Slice
 from paraformer_analysis.table import AblationTable
 from paraformer_analysis.verdicts import Verdict
@@ -24,15 +32,16 @@ def slices(found: Sequence[Slice], table: AblationTable) -> Figure | None:
     levels = list(dict.fromkeys((one.group, one.level) for one in found))
     columns = min(COLUMNS, len(variants))
     lines = math.ceil(len(variants) / columns)
-    size = (WIDTH, 0.5 + lines * (0.55 + 0.27 * len(levels)))
+    titles = [broken(variant, PANEL_NAME) for variant in variants]
+    size = (WIDTH, 0.5 + lines * (0.55 + extra_lines(titles) + 0.27 * len(levels)))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, variant in zip(grid.flat, variants, strict=False):
+    for axes, variant, title in zip(grid.flat, variants, titles, strict=False):
         axes.axvline(0, color=palette.INK, linewidth=0.8)
         for one in found:
             if one.variant == variant:
                 _interval(axes, levels.index((one.group, one.level)), one)
-        axes.set_title(variant)
+        axes.set_title(title)
         axes.set_yticks(range(len(levels)), [f"{group}: {level}" for group, level in levels])
         axes.set_ylim(len(levels) - 0.4, -0.6)
         plain_left(axes)

@@ -2,11 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from paraformer_analysis import figures
 from paraformer_analysis.latex import escape
 from paraformer_analysis.report import report_pair, report_sweep
 
@@ -93,6 +95,24 @@ def test_what_is_published_is_what_a_repository_keeps(demo_store, tmp_path):
     assert not {"figures/of_an_older_report.png", "older.csv"} & set(found)
     for name in re.findall(r"\]\((figures/[^)]+)\)", found["README.md"].decode()):
         assert name in found
+
+
+def test_long_names_of_variants_leave_room_for_the_panels(store_sweep, tmp_path):
+    long = "learning_rate=0.00258817,batch_size=8,ratio=0.4,ctc_weight=0.5"
+    stored = store_sweep(variants={"baseline": 0.2, long: 0.1, long.replace("8,", "9,"): 0.3})
+    table = report_sweep(stored.uri, "demo", tmp_path, log=False).table
+    costs = {cost: [1e6, 2e6, 3e6] for cost in ("cost/parameters", "cost/train_seconds", "cost/rtf")}
+    table = replace(table, details=table.details.assign(**costs))
+    for figure in (figures.pareto(table), figures.forest(table)):
+        figure.draw_without_rendering()
+        parts = [axes.get_position().width for axes in figure.axes]
+        assert sum(parts) > 0.5
+        assert min(parts) > 0.2
+
+
+def test_names_are_broken_at_commas_only():
+    assert figures.broken("encoder-2", 5) == "encoder-2"
+    assert figures.broken("a=1,b=2,much_longer=3,c=4", 9) == "a=1,b=2,\nmuch_longer=3,\nc=4"
 
 
 def test_a_pair_has_a_segment_test(demo_store, tmp_path):

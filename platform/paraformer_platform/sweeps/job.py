@@ -50,7 +50,7 @@ class SweepJob:
     describe: Callable[[Any], TrialSheet]
     """Tells what a trial of the source is."""
     metric: str
-    """Name of the metric the sweep is about."""
+    """Name of the metric that is shown: what the sweep is about; of a search, what it chooses by."""
     goal: str = "minimize"
     request: Request = field(default_factory=lambda: Request(1, cpus_per_worker=1, gpus_per_worker=0))
     execution: str = IN_TRIAL

@@ -18,10 +18,11 @@ from paraformer_platform.sweeps.early_stop import scheduler_for
 from paraformer_platform.sweeps.job import SweepJob, TrialSheet, choose_execution
 from paraformer_platform.sweeps.ledger import Ledger
 from paraformer_platform.sweeps.lock import LOCK_FILE, check_resume, lock_of, plan_hash, read_lock, write_lock
+from paraformer_platform.sweeps.objective import Objective
 from paraformer_platform.sweeps.plan import Plan, PlannedTrial, Planner, load_base, make_plan
 from paraformer_platform.sweeps.queue import Limits, PlannedTrials, TrialSource
 from paraformer_platform.sweeps.search import SearchTrials
-from paraformer_platform.sweeps.spec import SweepSpec, load_sweep
+from paraformer_platform.sweeps.spec import SEARCHES, SweepSpec, load_sweep
 from paraformer_platform.sweeps.sync import SOURCE_FILE, SWEEP_FILE, ledger_url, read_sweep, sweep_folder
 from paraformer_platform.tracking import names
 from paraformer_platform.tracking.mlflow_store import resolve_tracking_uri
@@ -146,7 +147,7 @@ class Launch:
             ledger_url=self.ledger_url,
             source=source,
             describe=self._describe,
-            metric=spec.metric.name,
+            metric=Objective.of(spec.metric).name if spec.method in SEARCHES else spec.metric.name,
             goal=spec.metric.goal,
             request=request,
             execution=choose_execution(resources.execution, request),

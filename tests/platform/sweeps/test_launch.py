@@ -184,6 +184,18 @@ def test_a_gang_of_two_learns_as_one_worker_does(done, tiny_experiment, tmp_path
         assert together[step]["dev/loss"] == pytest.approx(metrics["dev/loss"], rel=0.05)
 
 
+@pytest.mark.parametrize(("method", "shown"), [("bayes", "dev/cer"), ("grid", "test/cer")])
+def test_a_search_never_shows_test_scores_on_its_way(method, shown, tiny_experiment, tmp_path):
+    text = SEARCH.replace("dev/cer", "test/cer").replace("bayes", method)
+    if method == "grid":
+        text = "\n".join(
+            line for line in text.splitlines() if not line.startswith(("run_cap", "search", "confirm"))
+        )
+    launch = Launch(sweep_file(tmp_path, text, "shown", tiny_experiment), LaunchOptions(()))
+    launch.write_lock()
+    assert launch.job().metric == shown
+
+
 def test_a_search_is_run_cell_by_cell_and_its_winner_is_confirmed(local_ray, tiny_experiment, tmp_path):
     file = sweep_file(tmp_path, SEARCH, "search", tiny_experiment)
     launch, outcome = run(file, "checkpoints.save_trial_latest=0", "checkpoints.save_trial_best=0")
