@@ -55,6 +55,7 @@ bench: setup
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/sweep_scale.py
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/coverage_factorial.py
 	$(BIN)/python benchmarks/gpu_training.py
 	$(BIN)/python benchmarks/sweep_overhead.py
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from paraformer_analysis import names
 from paraformer_analysis.bootstrap import LEAST_SEEDS, Estimate
 from paraformer_analysis.design import Design
-from paraformer_analysis.effects import Effects, is_interaction
+from paraformer_analysis.effects import Effects, TermTest, is_interaction
 from paraformer_analysis.pareto import pareto_front
 from paraformer_analysis.table import AblationTable, Row
 from paraformer_analysis.verdicts import Verdict, points
@@ -216,7 +216,7 @@ def effect_grid(effects: Effects, design: Design) -> Grid:
         (
             text_cell(test.term),
             _changes(effects, test.term),
-            Cell(str(test.freedom), test.freedom),
+            Cell(_freedoms(test), test.freedom),
             number_cell(test.f, lambda value: f"{value:.2f}"),
             number_cell(test.p, p_value),
             number_cell(test.p_corrected, p_value),
@@ -236,11 +236,25 @@ def effect_grid(effects: Effects, design: Design) -> Grid:
     note = (
         "Change: from a factor's first level to another, averaged over the levels of all others; of two "
         "factors, what both changes together do beyond their sum. Least squares on the error rates of single "
-        f"trials with seeds as blocks, {effects.residual_freedom} residual degrees of freedom, so intervals "
-        "tell about other seeds on this test set; p (Holm) is corrected for the number of terms. An alias is "
-        "an effect that this design cannot tell from the one shown."
+        f"trials, means of seeds taken out, {effects.residual_freedom} residual degrees of freedom"
+        f"{_material(effects)}; p (Holm) is corrected for the number of terms. An alias is an effect that "
+        "this design cannot tell from the one shown."
     ) + _fraction(design)
     return trimmed(Grid("effects", "Effects of the factors", heads, rows, note))
+
+
+def _material(effects: Effects) -> str:
+    if not effects.material:
+        return ", so intervals tell about other seeds on this test set"
+    return (
+        f"; the error of a change adds what the residual and what {effects.material} let expect (min F′), so "
+        "intervals tell about other seeds and other test material, like those of the table"
+    )
+
+
+def _freedoms(test: TermTest) -> str:
+    below = "" if math.isnan(test.freedom_below) else f", {test.freedom_below:.0f}"
+    return f"{test.freedom}{below}"
 
 
 def _changes(effects: Effects, term: str) -> Cell:

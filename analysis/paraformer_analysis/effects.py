@@ -2,25 +2,25 @@
 
 Every factor is coded so that its effects sum to zero over its levels; the effect of a level is how far the
 error rate lies from the grand mean when that level is set and all others are averaged out. The effect of a
-pair of levels is what remains of their joint mean after both main effects. Seeds are blocks: their means are
-taken out before the residual is measured. The residual is the interaction with seeds, so intervals tell about
-other seeds on this test set.
+pair of levels is what remains of their joint mean after both main effects. The means of the seeds are taken
+out before the residual is measured, which is then how the effects vary with seeds; to it comes how they vary
+with the test material, see ``least_squares``. So intervals tell about other seeds and other test material, as
+those of the table do.
 
 Where a design does not cross all factors, terms cannot be told apart from others: they are named as aliases
 of the term that is shown, and not estimated.
 """
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from paraformer_analysis.comparisons import holm
+from paraformer_analysis.least_squares import LeastSquares, Material, material_of
 from paraformer_analysis.records import Records
 from paraformer_analysis.scores import Scores
 
@@ -63,6 +63,8 @@ class TermTest:
 
     term: str
     freedom: int
+    freedom_below: float
+    """Degrees of freedom of the error that the term is measured by."""
     f: float
     p: float
     p_corrected: float
@@ -80,6 +82,8 @@ class Effects:
     changes: tuple[Change, ...]
     tests: tuple[TermTest, ...]
     residual_freedom: int
+    material: str = ""
+    """What stands for other test material: so many speakers or utterances; empty if it is taken as given."""
 
     def of(self, term: str) -> list[Effect]:
         """Return the effects of one term."""
@@ -98,8 +102,8 @@ def sweep_effects(records: Records, scores: Scores) -> Effects | None:
     if records.runs["early"].any() and not design.allow_biased:
         return None
     frame = records.runs[records.runs["usable"]][["trial_key", "variant", "seed"]].copy()
-    rates = scores.errors.sum(axis=1) / scores.lengths.sum()
-    frame["response"] = 100 * rates[[scores.trial_keys.index(key) for key in frame["trial_key"]]]
+    errors, sizes = scores.of(list(frame["trial_key"])), scores.block_sums(scores.lengths)
+    frame["response"] = 100 * errors.sum(axis=1) / sizes.sum()
     for key in design.factors:
         frame[key] = [
             _level(records, str(trial), str(variant), key)
@@ -107,7 +111,10 @@ def sweep_effects(records: Records, scores: Scores) -> Effects | None:
         ]
     levels = {key: _levels(frame[key], design.factors[key]) for key in design.factors}
     varied = {key: found for key, found in levels.items() if len(found) > 1}
-    return estimate_effects(frame, varied, design.options.alpha) if varied else None
+    if not varied:
+        return None
+    found = estimate_effects(frame, varied, design.options.alpha, material_of(errors, sizes))
+    return replace(found, material=f"{len(sizes)} {scores.block_kind}s")
 
 
 def _levels(column: "pd.Series[str]", planned: Sequence[object]) -> list[str]:
@@ -122,14 +129,18 @@ def _level(records: Records, trial_key: str, variant: str, key: str) -> str:
 
 
 def estimate_effects(
-    frame: pd.DataFrame, factors: Mapping[str, Sequence[str]], alpha: float = 0.05
+    frame: pd.DataFrame,
+    factors: Mapping[str, Sequence[str]],
+    alpha: float = 0.05,
+    material: Material | None = None,
 ) -> Effects:
-    """Fit main effects, two-way interactions and seed blocks.
+    """Fit main effects, two-way interactions and means of seeds.
 
     Args:
         frame: One row per trial: ``response``, ``seed`` and a column per factor.
         factors: Levels of each factor.
         alpha: Intervals cover with probability 1 - alpha.
+        material: How test material moves each trial; without it intervals tell about this test set only.
     """
     coded = {
         key: _sum_coding(frame[key].astype(str), [str(level) for level in levels])
@@ -137,17 +148,17 @@ def estimate_effects(
     }
     terms = _terms(coded)
     kept, aliases = _separate(frame, terms)
-    fit = _Fit(frame["response"].to_numpy(float), kept)
+    fit = LeastSquares(frame["response"].to_numpy(float), kept, material)
     shown = [term for term in kept if term in terms]
     effects = [effect for term in shown for effect in _term_effects(fit, term, factors, alpha)]
     changes = [change for term in shown for change in _term_changes(fit, term, factors, alpha)]
     found = [fit.test(term) for term in shown]
-    corrected = holm([p for _, p in found])
+    corrected = holm([p for *_, p in found])
     tests = [
-        TermTest(term, kept[term].shape[1], f, p, p_corrected, tuple(aliases.get(term, ())))
-        for term, (f, p), p_corrected in zip(shown, found, corrected, strict=True)
+        TermTest(term, kept[term].shape[1], below, f, p, p_corrected, tuple(aliases.get(term, ())))
+        for term, (f, below, p), p_corrected in zip(shown, found, corrected, strict=True)
     ]
-    return Effects(float(fit.coefficients[0]), tuple(effects), tuple(changes), tuple(tests), fit.freedom)
+    return Effects(fit.mean, tuple(effects), tuple(changes), tuple(tests), fit.freedom)
 
 
 def is_interaction(term: str) -> bool:
@@ -201,39 +212,9 @@ def _hiders(kept: Mapping[str, Floats], weights: Floats) -> list[str]:
     ]
 
 
-class _Fit:
-    """Least squares on named groups of columns."""
-
-    def __init__(self, response: Floats, groups: Mapping[str, Floats]) -> None:
-        self.groups = groups
-        self.response = response
-        columns = np.hstack(list(groups.values()))
-        self.coefficients = np.linalg.lstsq(columns, response, rcond=None)[0]
-        self.covariance_shape = np.linalg.pinv(columns.T @ columns)
-        residual = response - columns @ self.coefficients
-        self.freedom = len(response) - int(np.linalg.matrix_rank(columns))
-        self.variance = float(residual @ residual) / self.freedom if self.freedom else math.nan
-        edges = np.cumsum([0, *(group.shape[1] for group in groups.values())])
-        self.places = {name: slice(a, b) for name, a, b in zip(groups, edges[:-1], edges[1:], strict=True)}
-
-    def combine(self, term: str, weights: Floats, alpha: float) -> tuple[float, float, float]:
-        """Estimate a combination of a term's coefficients, with its interval."""
-        place = self.places[term]
-        value = float(weights @ self.coefficients[place])
-        error = math.sqrt(float(weights @ self.covariance_shape[place, place] @ weights) * self.variance)
-        reach = float(stats.t.ppf(1 - alpha / 2, self.freedom)) * error if self.freedom else math.nan
-        return value, value - reach, value + reach
-
-    def test(self, term: str) -> tuple[float, float]:
-        """Test that all coefficients of a term are zero, all other terms kept: F and p."""
-        place = self.places[term]
-        b, shape = self.coefficients[place], self.covariance_shape[place, place]
-        f = float(b @ np.linalg.solve(shape, b)) / len(b) / self.variance if self.freedom else math.nan
-        p = float(stats.f.sf(f, len(b), self.freedom)) if self.freedom else math.nan
-        return f, p
-
-
-def _term_effects(fit: _Fit, term: str, factors: Mapping[str, Sequence[str]], alpha: float) -> list[Effect]:
+def _term_effects(
+    fit: LeastSquares, term: str, factors: Mapping[str, Sequence[str]], alpha: float
+) -> list[Effect]:
     contrasts = [_contrasts(len(factors[name])) for name in term.split(TIMES)]
     return [
         Effect(term, _named(term, factors, places), *fit.combine(term, _cross(contrasts, places), alpha))
@@ -241,7 +222,9 @@ def _term_effects(fit: _Fit, term: str, factors: Mapping[str, Sequence[str]], al
     ]
 
 
-def _term_changes(fit: _Fit, term: str, factors: Mapping[str, Sequence[str]], alpha: float) -> list[Change]:
+def _term_changes(
+    fit: LeastSquares, term: str, factors: Mapping[str, Sequence[str]], alpha: float
+) -> list[Change]:
     contrasts = [_contrasts(len(factors[name])) for name in term.split(TIMES)]
     steps = [contrast - contrast[0] for contrast in contrasts]
     first = _named(term, factors, [0] * len(steps))

@@ -54,6 +54,7 @@ def effect_numbers(effects: Effects) -> pd.DataFrame:
                 "effect_points_low": effect.low,
                 "effect_points_high": effect.high,
                 "term_df": tests[effect.term].freedom,
+                "term_df_error": tests[effect.term].freedom_below,
                 "term_f": tests[effect.term].f,
                 "term_p": tests[effect.term].p,
                 "term_p_corrected": tests[effect.term].p_corrected,
