@@ -16,6 +16,10 @@ numbers for the spread of all numbers. Three corrections mend this, each the cla
 * luck of one network on one block shows at both levels; it is counted once, with the seeds;
 * the interval is symmetric: a resample of few blocks is skewed to the wrong side (Hall, Biometrika 1988).
 
+Three seeds now and then agree by chance, more closely than the luck of single words lets networks agree.
+Such an interval is too short, and right only in that others are too long; it is marked (``seeds_agree``), and
+p values do not believe it, see ``comparisons``.
+
 With fewer than three seeds the spread over seeds cannot be estimated: then only the blocks are resampled,
 and the interval tells about the trained networks at hand, not about the way of training them.
 
@@ -27,11 +31,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
 LEAST_SEEDS: Final = 3
 """Seeds below which no spread over seeds is claimed."""
+TOO_SHORT: Final = 0.75
+"""Part of the interval for these very networks below which an interval is marked; near it chance decides."""
 ROWS_AT_A_TIME: Final = 500
 """Replicates handled together, to bound memory."""
 
@@ -52,6 +59,10 @@ class Estimate:
     """Variance of the value that comes from the seeds; NaN when there are too few to tell."""
     block_variance: float
     """Variance of the value that comes from the choice of test material."""
+    material_variance: float
+    """Variance of the value over test material for these very networks: their luck on it is part of it."""
+    seeds_agree: bool
+    """Whether the interval is much shorter than one that takes these very networks as given."""
     deviations: Floats = field(repr=False, compare=False)
     """(R,) distances of the bootstrap's replicates from the value."""
 
@@ -91,7 +102,10 @@ class BlockBootstrap:
     def estimate_all(self, sums: list[Floats], alpha: float, streams: list[int]) -> list[Estimate]:
         """Estimate many at once; see ``estimate``."""
         means = np.stack([np.asarray(each, dtype=float).mean(axis=0) for each in sums], axis=1)  # (S, V)
-        resampled = self._sum_up(means) / self._resampled_sizes[:, None]  # (R, V)
+        # A replicate of nothing but empty references has no rate: it stands at the value itself.
+        values = np.tile(means.sum(axis=0) / self.sizes.sum(), (len(self.counts), 1))
+        sizes = self._resampled_sizes[:, None]
+        resampled = np.divide(self._sum_up(means), sizes, out=values, where=sizes > 0)  # (R, V)
         return [
             self._finish(np.asarray(each, dtype=float), resampled[:, column], alpha, stream)
             for column, (each, stream) in enumerate(zip(sums, streams, strict=True))
@@ -108,15 +122,17 @@ class BlockBootstrap:
     def _finish(self, sums: Floats, resampled: Floats, alpha: float, stream: int) -> Estimate:
         per_seed = sums.sum(axis=1) / self.sizes.sum()  # (K,)
         value = float(per_seed.mean())
-        seed_variance, block_variance, kept = self._variances(sums, per_seed)
+        seed_variance, block_variance, material_variance = self._variances(sums, per_seed)
         blocks = self.effective_blocks
-        widening = np.sqrt(kept * blocks / (blocks - 1)) if len(self.sizes) > 1 else np.nan
+        kept = block_variance / material_variance if material_variance > 0 else 0.0
+        widening = np.sqrt(kept * blocks / (blocks - 1)) if blocks > 1 else np.nan
         generator = np.random.default_rng([self.seed, stream])
         deviations = widening * (resampled - value) * _student(blocks - 1, len(resampled), generator)
         if len(per_seed) >= LEAST_SEEDS:
             freedom = seed_freedom(len(per_seed), seed_variance, block_variance)
             deviations += _seed_deviations(per_seed, freedom, len(resampled), generator)
         reach = float(np.quantile(np.abs(deviations), 1 - alpha))
+        given = float(stats.t.ppf(1 - alpha / 2, max(blocks - 1, 1.0))) * np.sqrt(material_variance)
         return Estimate(
             value,
             value - reach,
@@ -125,28 +141,29 @@ class BlockBootstrap:
             blocks,
             seed_variance,
             block_variance,
+            material_variance,
+            len(per_seed) >= LEAST_SEEDS and bool(reach < TOO_SHORT * given),
             deviations,
         )
 
     def _variances(self, sums: Floats, per_seed: Floats) -> tuple[float, float, float]:
-        """Split the variance of the value into seeds and blocks; also the share of the blocks' that is kept.
+        """Split the variance of the value into seeds and blocks; also the blocks' with what is luck in it.
 
         The influence of a block on the rate of one seed is its residual over the total length. What those
         influences have in common over seeds is the block's own; the rest is the luck of single networks,
         which the spread between seeds contains already.
         """
         seeds, blocks = len(sums), self.effective_blocks
-        if len(self.sizes) < 2:
+        if not blocks > 1:
             return np.nan, np.nan, np.nan
         influence = (sums - per_seed[:, None] * self.sizes) / self.sizes.sum()  # (K, S)
         common = influence.mean(axis=0)
         unbiased = blocks / (blocks - 1)
         whole = float(unbiased * (common**2).sum())
         if seeds < LEAST_SEEDS:
-            return np.nan, whole, 1.0
+            return np.nan, whole, whole
         luck = float(unbiased * ((influence - common) ** 2).sum() / (seeds * (seeds - 1)))
-        kept = max(0.0, whole - luck)
-        return float(per_seed.var(ddof=1) / seeds), kept, kept / whole if whole > 0 else 0.0
+        return float(per_seed.var(ddof=1) / seeds), max(0.0, whole - luck), whole
 
 
 def seed_freedom(seeds: int, seed_variance: float, block_variance: float) -> float:

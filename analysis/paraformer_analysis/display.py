@@ -1,7 +1,7 @@
 """The table as it is printed: the same cells for the page, for Markdown and for LaTeX."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +27,11 @@ CUT_MARK = " ‡"
 CUT = (
     "‡ Early termination stopped trials of this row or of the baseline; what it spared is biased, see below "
     "how this was measured."
+)
+AGREE_MARK = " §"
+AGREE = (
+    "§ The seeds happen to agree more closely than the luck of single words lets networks agree: other test "
+    "material alone would move these very networks further than this interval reaches. p allows for that."
 )
 T = TypeVar("T")
 
@@ -99,7 +104,8 @@ def main_grid(table: AblationTable) -> Grid:
     rows = tuple(_main_row(row) for row in table.rows)
     few = any(estimate.seeds < LEAST_SEEDS for row in table.rows for estimate in row.estimates)
     cut = any(row.cut for row in table.rows)
-    notes = [note for note, applies in ((FEW_SEEDS, few), (CUT, cut)) if applies]
+    agree = any_agree(row.difference for row in table.rows)
+    notes = [note for note, applies in ((FEW_SEEDS, few), (CUT, cut), (AGREE, agree)) if applies]
     return trimmed(Grid("main", "Results", (*heads, corrected, "seeds"), rows, " ".join(notes)))
 
 
@@ -113,17 +119,28 @@ def _main_row(row: Row) -> tuple[Cell, ...]:
         text_cell(row.variant),
         Cell(row.verdict.value + mark, list(Verdict).index(row.verdict), "verdict"),
         number_cell(row.rate.value if row.rate else None, percent),
-        _interval(row.rate, lambda bound: percent(max(0.0, bound)), few),
+        interval_cell(row.rate, lambda bound: percent(max(0.0, bound)), few),
         number_cell(row.deviation, percent),
         number_cell(found.value if found else None, points),
-        _interval(found, points, mark),
+        interval_cell(found, points, mark + agree_mark(found)),
         number_cell(row.relative, lambda value: f"{100 * value:+.0f} %".replace("-", "−")),
         number_cell(row.p_corrected, p_value),
         Cell(seeds, row.finished),
     )
 
 
-def _interval(estimate: Estimate | None, shape: Callable[[float], str], mark: str) -> Cell:
+def any_agree(estimates: Iterable[Estimate | None]) -> bool:
+    """Whether any of these intervals is marked."""
+    return any(agree_mark(estimate) for estimate in estimates)
+
+
+def agree_mark(estimate: Estimate | None) -> str:
+    """Mark a difference whose seeds agree too closely to be believed."""
+    return AGREE_MARK if estimate is not None and estimate.seeds_agree else ""
+
+
+def interval_cell(estimate: Estimate | None, shape: Callable[[float], str], mark: str = "") -> Cell:
+    """Print both ends of an interval."""
     if estimate is None or not math.isfinite(estimate.low):
         return Cell(NOTHING, math.inf)
     return Cell(f"{shape(estimate.low)} … {shape(estimate.high)}{mark}", estimate.low)

@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from paraformer_analysis.display import Cell, Grid, number_cell, p_value, text_cell
+from paraformer_analysis.display import (
+    AGREE,
+    Cell,
+    Grid,
+    agree_mark,
+    any_agree,
+    interval_cell,
+    number_cell,
+    p_value,
+    text_cell,
+)
 from paraformer_analysis.own_metrics import OwnMetric
 from paraformer_analysis.table import AblationTable
 
@@ -19,18 +29,19 @@ def own_metric_grid(found: Sequence[OwnMetric], table: AblationTable) -> Grid | 
     )
     if all(one.difference is None for one in found):
         note = "Weights differ between trials, or there is no baseline: no difference is tested."
+    elif any_agree(one.difference for one in found):
+        note = f"{note} {AGREE}"
     return Grid("own_metrics", "Metrics of your own", heads, tuple(map(_row, found)), note)
 
 
 def _row(one: OwnMetric) -> tuple[Cell, ...]:
     found = one.difference
-    between = f"{signed(found.low)} … {signed(found.high)}" if found else ""
     return (
         text_cell(one.metric),
         text_cell(one.variant),
         number_cell(one.value, lambda value: f"{value:.4f}".replace("-", "−")),
         number_cell(found.value if found else None, signed),
-        Cell(between, found.low) if found else number_cell(None, signed),
+        interval_cell(found, signed, agree_mark(found)),
         number_cell(one.p_corrected, p_value),
     )
 

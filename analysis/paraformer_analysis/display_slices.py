@@ -2,7 +2,18 @@
 
 from collections.abc import Sequence
 
-from paraformer_analysis.display import Cell, Grid, number_cell, p_value, percent, text_cell
+from paraformer_analysis.display import (
+    AGREE,
+    Cell,
+    Grid,
+    agree_mark,
+    any_agree,
+    interval_cell,
+    number_cell,
+    p_value,
+    percent,
+    text_cell,
+)
 from paraformer_analysis.slices import Slice
 from paraformer_analysis.table import AblationTable
 from paraformer_analysis.verdicts import Verdict, points
@@ -29,7 +40,7 @@ def slice_grid(slices: Sequence[Slice], table: AblationTable) -> Grid | None:
     note = (
         f"The same test as in the table, on the utterances of each group{corrected_for}. "
         "A verdict in one group and none in another does not show that the groups differ."
-    )
+    ) + (f" {AGREE}" if any_agree(one.difference for one in slices) else "")
     return Grid("slices", "Within groups of utterances", heads, tuple(map(_row, slices)), note)
 
 
@@ -42,7 +53,7 @@ def _row(one: Slice) -> tuple[Cell, ...]:
         number_cell(one.rate, percent),
         number_cell(one.baseline, percent),
         number_cell(found.value, points),
-        Cell(f"{points(found.low)} … {points(found.high)}", found.low),
+        interval_cell(found, points, agree_mark(found)),
         number_cell(one.p_corrected, p_value),
         Cell(str(one.utterances), one.utterances),
     )

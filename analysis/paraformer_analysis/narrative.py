@@ -228,6 +228,7 @@ def _testing(table: AblationTable) -> str:
         else "No equivalence margin is declared, so no row can be called equivalent."
     )
     return (
-        f"Better and worse: p below {options.alpha:g}, {correction}. {equivalence} "
+        f"Better and worse: p below {options.alpha:g}, {correction}; p is the larger of two, for other seeds "
+        f"and test material and for these very networks on other test material. {equivalence} "
         "Inconclusive means that this sweep cannot tell, not that there is no difference."
     )

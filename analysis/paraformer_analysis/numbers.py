@@ -143,6 +143,8 @@ def _numbers(row: Row, rate: str) -> dict[str, Any]:
         "difference_standard_error": row.difference.standard_error if row.difference else math.nan,
         "difference_seed_variance": row.difference.seed_variance if row.difference else math.nan,
         "difference_block_variance": row.difference.block_variance if row.difference else math.nan,
+        "difference_material_variance": row.difference.material_variance if row.difference else math.nan,
+        "seeds_agree": bool(row.difference and row.difference.seeds_agree),
         "paired_seeds": row.difference.seeds if row.difference else 0,
         "p": row.p,
         "p_corrected": row.p_corrected,

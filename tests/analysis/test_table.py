@@ -1,5 +1,7 @@
 """The table of simulated sweeps: its verdicts are right because the truth is known."""
 
+from dataclasses import replace
+
 import jiwer
 import pytest
 
@@ -95,6 +97,28 @@ def test_empty_references_count_their_insertions_and_are_named(store_sweep):
 def test_only_empty_references_are_refused(store_sweep):
     with pytest.raises(AnalysisError, match="all 5 test references are empty"):
         table_of(store_sweep(utterances=5, empty_references=5))
+
+
+@pytest.mark.parametrize("equivalence_margin", [None, 1.0])
+def test_a_single_test_utterance_settles_nothing(store_sweep, equivalence_margin):
+    stored = store_sweep(
+        variants={"baseline": 0.05, "worst": 0.95},
+        utterances=1,
+        lock={"report": {"equivalence_margin": equivalence_margin}},
+    )
+    table = table_of(stored)
+    assert verdicts(table)["worst"] is Verdict.INCONCLUSIVE
+    assert "Worse" not in answer(table)
+
+
+def test_seeds_that_agree_by_chance_are_marked(demo_store):
+    table = table_of(demo_store)
+    first, *others = table.rows
+    agreed = [replace(row, difference=replace(row.difference, seeds_agree=True)) for row in others]
+    grid = main_grid(replace(table, rows=(first, *agreed)))
+    assert all(row[6].text.endswith(" §") for row in grid.rows[1:])
+    assert "§ The seeds happen to agree" in grid.note
+    assert "§" not in main_grid(replace(table, rows=(first,))).note
 
 
 def test_too_few_speakers_are_not_resampled(store_sweep):
