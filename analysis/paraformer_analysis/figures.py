@@ -140,8 +140,7 @@ def learning_curves(table: AblationTable, curves: pd.DataFrame, rate: str) -> Fi
         axes.set_title(title)
         axes.yaxis.set_tick_params(labelcolor=palette.MUTED)
     grid[0, 0].set_ylim(bottom=0)
-    for axes in grid.flat[len(shown) :]:
-        axes.set_visible(False)
+    hide_rest(grid, len(shown))
     grid[0, 0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.supxlabel("optimiser steps", color=palette.MUTED, fontsize=9)
     figure.supylabel(f"dev {rate.upper()}, %", color=palette.MUTED, fontsize=9)
@@ -234,8 +233,7 @@ def interactions(effects: Effects) -> Figure | None:
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
     for axes, test in zip(grid.flat, shown, strict=False):
         _crossing(axes, effects, test.term)
-    for axes in grid.flat[len(shown) :]:
-        axes.set_visible(False)
+    hide_rest(grid, len(shown))
     figure.supylabel("fitted error rate, %", color=palette.MUTED, fontsize=9)
     return figure
 
@@ -268,6 +266,15 @@ def broken(name: str, most: int) -> str:
 def extra_lines(titles: Sequence[str]) -> float:
     """Inches that the longest of these titles takes beyond its first line."""
     return 0.16 * max(title.count("\n") for title in titles)
+
+
+def hide_rest(grid: Any, shown: int) -> None:
+    """Hide the panels beyond those that are shown; the lowest of each column says what its axis is."""
+    columns = grid.shape[1]
+    for axes in grid.flat[shown:]:
+        axes.set_visible(False)
+    for axes in grid.flat[shown - columns : shown]:
+        axes.xaxis.set_tick_params(labelbottom=True)
 
 
 def panel(height: float) -> tuple[Figure, Any]:

@@ -12,6 +12,7 @@ from paraformer_analysis.figures import (
     WIDTH,
     broken,
     extra_lines,
+    hide_rest,
     plain_left,
     styled,
 )
@@ -45,8 +46,7 @@ def slices(found: Sequence[Slice], table: AblationTable) -> Figure | None:
         axes.set_yticks(range(len(levels)), [f"{group}: {level}" for group, level in levels])
         axes.set_ylim(len(levels) - 0.4, -0.6)
         plain_left(axes)
-    for axes in grid.flat[len(variants) :]:
-        axes.set_visible(False)
+    hide_rest(grid, len(variants))
     figure.supxlabel(
         f"{table.unit} error rate minus the baseline's, points ({table.confidence} intervals)",
         color=palette.MUTED,

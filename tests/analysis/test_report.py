@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from paraformer_analysis import figures
 from paraformer_analysis.latex import escape
@@ -108,6 +109,19 @@ def test_long_names_of_variants_leave_room_for_the_panels(store_sweep, tmp_path)
         parts = [axes.get_position().width for axes in figure.axes]
         assert sum(parts) > 0.5
         assert min(parts) > 0.2
+
+
+@pytest.mark.parametrize("shown", [1, 2, 3, 4])
+def test_the_lowest_panel_of_each_column_says_what_its_axis_is(shown):
+    figure = Figure()
+    columns = min(2, shown)
+    grid = figure.subplots(-(-shown // columns), columns, sharex=True, sharey=True, squeeze=False)
+    figures.hide_rest(grid, shown)
+    figure.draw_without_rendering()
+    for column in grid.T:
+        seen = [axes for axes in column if axes.get_visible()]
+        labelled = [any(label.get_visible() for label in axes.get_xticklabels()) for axes in seen]
+        assert labelled == [False] * (len(seen) - 1) + [True]
 
 
 def test_names_are_broken_at_commas_only():
