@@ -275,7 +275,7 @@ def _details(records: Records) -> pd.DataFrame:
     sums = (
         records.utterances.drop(columns=["seed"])
         .groupby(["variant", "trial_key"], observed=True)
-        .sum(numeric_only=True)
+        .sum(numeric_only=True, min_count=1)  # what a trial does not have, such as a CTC head, is not zero
     )
     rates = pd.DataFrame(index=sums.index)
     for unit, length in (("word", "words"), ("char", "characters")):

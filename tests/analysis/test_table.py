@@ -5,7 +5,7 @@ from dataclasses import replace
 import jiwer
 import pytest
 
-from paraformer_analysis.display import main_grid
+from paraformer_analysis.display import error_grid, main_grid
 from paraformer_analysis.errors import AnalysisError
 from paraformer_analysis.records import read_sweep
 from paraformer_analysis.store import TrackingStore
@@ -46,6 +46,18 @@ def test_the_difference_is_that_of_the_rates(demo_store):
     baseline, *others = table_of(demo_store).rows
     for row in others:
         assert row.difference.value == pytest.approx(row.rate.value - baseline.rate.value)
+
+
+def test_a_variant_without_a_ctc_head_has_no_ctc_error_rate(demo_store):
+    records = read_sweep(TrackingStore(demo_store.uri), "demo")
+    without = records.utterances["variant"] == "encoder-2"
+    utterances = records.utterances.astype({"ctc_word_errors": float, "ctc_char_errors": float})
+    utterances.loc[without, ["ctc_word_errors", "ctc_char_errors"]] = None
+    grid = error_grid(build_table(replace(records, utterances=utterances)))
+    column = grid.heads.index("CTC WER")
+    shown = {row[0].text: row[column].text for row in grid.rows}
+    assert shown["encoder-2"] == "–"
+    assert float(shown["baseline"]) > 0
 
 
 def test_a_better_variant_is_called_better(store_sweep):
