@@ -35,7 +35,7 @@ def estimate(
     """Estimate what is left of a plan.
 
     A trial takes what the other seeds of its variant took, or else what the calibration says, or without one
-    the mean of all that ended.
+    in proportion to its epochs the mean of all that ended.
 
     Args:
         plan: The plan, with the parameters of its variants where there is a calibration.
@@ -46,24 +46,27 @@ def estimate(
         None when no trial of the plan is completed and there is no calibration.
     """
     measured = {
-        trial.trial_key: (trial.variant, seconds)
+        trial.trial_key: (trial, seconds)
         for trial in plan.trials
         if (seconds := _seconds(records, trial)) is not None
     }
     if not measured and calibration is None:
         return None
     of_variant: dict[str, list[Seconds]] = {}
-    for variant, seconds in measured.values():
-        of_variant.setdefault(variant, []).append(seconds)
-    overall = [seconds for _, seconds in measured.values()]
+    for trial, seconds in measured.values():
+        of_variant.setdefault(trial.variant, []).append(seconds)
+    per_epoch = [seconds / trial.config.training.num_epochs for trial, seconds in measured.values()]
     sizes = {variant.id: variant.parameters or 0 for variant in plan.variants}
     left = [trial for trial in plan.trials if trial.trial_key not in measured]
-    times = [
-        calibration.of(trial.config, sizes[trial.variant])
-        if calibration is not None and trial.variant not in of_variant
-        else mean(of_variant.get(trial.variant, overall))
-        for trial in left
-    ]
+
+    def expected(trial: PlannedTrial) -> Seconds:
+        if trial.variant in of_variant:
+            return mean(of_variant[trial.variant])
+        if calibration is not None:
+            return calibration.of(trial.config, sizes[trial.variant])
+        return mean(per_epoch) * trial.config.training.num_epochs
+
+    times = [expected(trial) for trial in left]
     gpu_seconds = sum(seconds * _gpus(trial.config) for trial, seconds in zip(left, times, strict=True))
     return Estimate(len(measured), len(left), sum(times), gpu_seconds / 3600, calibration)
 

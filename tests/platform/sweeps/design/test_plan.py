@@ -251,6 +251,16 @@ def test_the_cost_is_estimated_from_completed_trials(plan_of: PlanOf) -> None:
     assert (cost.measured, cost.left, cost.seconds, cost.gpu_hours) == (1, 3, 180.0, 0.0)
 
 
+def test_a_variant_of_more_epochs_costs_more(plan_of: PlanOf) -> None:
+    plan = plan_of("ablate: [{id: long, set: {training.num_epochs: 20}}]\nseeds: [1]\n")
+    short, long = plan.trials
+    done = Record(short.trial_key, "completed", None, 1, 0, 0, {"cost/train_seconds": 60.0}, None, None, 0.0)
+    cost = estimate(plan, {short.trial_key: done})
+    assert cost is not None
+    assert cost.seconds == pytest.approx(60.0 * 20 / short.config.training.num_epochs)
+    assert long.config.training.num_epochs == 20
+
+
 def test_every_cell_excluded_is_a_fault(plan_of: PlanOf) -> None:
     with pytest.raises(ValueError, match="exclude forbids every cell"):
         plan_of("method: grid\nparameters: {data.cmvn: {values: [true, false]}}\nexclude: ['true']")
