@@ -33,9 +33,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# In the order of the files: xdist would take those with few tests last, which are the longest ones.
 test: check
 	$(BIN)/python -m pytest -m 'not slow' tests/end_to_end/kills
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --ignore tests/end_to_end/kills
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/end_to_end/kills
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
