@@ -67,6 +67,11 @@ class Estimate:
     """(R,) distances of the bootstrap's replicates from the value."""
 
     @property
+    def block_freedom(self) -> float:
+        """Degrees of freedom of a variance over blocks, one at least."""
+        return max(self.blocks - 1, 1.0)
+
+    @property
     def standard_error(self) -> float:
         """Square root of both variances together."""
         return float(np.sqrt(np.nan_to_num(self.seed_variance) + self.block_variance))

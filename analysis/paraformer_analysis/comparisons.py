@@ -36,7 +36,7 @@ def _beyond(estimate: Estimate, distance: float) -> float:
     if not estimate.material_variance > 0:
         return share
     errors = abs(distance) / math.sqrt(estimate.material_variance)
-    return max(share, 2 * float(stats.t.sf(errors, max(estimate.blocks - 1, 1.0))))
+    return max(share, 2 * float(stats.t.sf(errors, estimate.block_freedom)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -83,7 +83,7 @@ def seeds_to_settle(estimate: Estimate, alpha: float, power: float, margin: floa
 
 def _parts(estimate: Estimate, seeds: int) -> list[tuple[float, float]]:
     """Variance and degrees of freedom of both levels, had there been so many seeds."""
-    parts = [(estimate.block_variance, max(estimate.blocks - 1, 1.0))]
+    parts = [(estimate.block_variance, estimate.block_freedom)]
     if estimate.seeds >= LEAST_SEEDS:
         variance = estimate.seed_variance * estimate.seeds / seeds
         parts.append((variance, seed_freedom(seeds, variance, estimate.block_variance)))

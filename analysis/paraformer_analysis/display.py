@@ -104,9 +104,9 @@ def main_grid(table: AblationTable) -> Grid:
     rows = tuple(_main_row(row) for row in table.rows)
     few = any(estimate.seeds < LEAST_SEEDS for row in table.rows for estimate in row.estimates)
     cut = any(row.cut for row in table.rows)
-    agree = any_agree(row.difference for row in table.rows)
-    notes = [note for note, applies in ((FEW_SEEDS, few), (CUT, cut), (AGREE, agree)) if applies]
-    return trimmed(Grid("main", "Results", (*heads, corrected, "seeds"), rows, " ".join(notes)))
+    notes = [note for note, applies in ((FEW_SEEDS, few), (CUT, cut)) if applies]
+    note = with_agree_note(" ".join(notes), (row.difference for row in table.rows))
+    return trimmed(Grid("main", "Results", (*heads, corrected, "seeds"), rows, note))
 
 
 def _main_row(row: Row) -> tuple[Cell, ...]:
@@ -119,28 +119,31 @@ def _main_row(row: Row) -> tuple[Cell, ...]:
         text_cell(row.variant),
         Cell(row.verdict.value + mark, list(Verdict).index(row.verdict), "verdict"),
         number_cell(row.rate.value if row.rate else None, percent),
-        interval_cell(row.rate, lambda bound: percent(max(0.0, bound)), few),
+        _interval(row.rate, lambda bound: percent(max(0.0, bound)), few),
         number_cell(row.deviation, percent),
         number_cell(found.value if found else None, points),
-        interval_cell(found, points, mark + agree_mark(found)),
+        difference_cell(found, points, mark),
         number_cell(row.relative, lambda value: f"{100 * value:+.0f} %".replace("-", "−")),
         number_cell(row.p_corrected, p_value),
         Cell(seeds, row.finished),
     )
 
 
-def any_agree(estimates: Iterable[Estimate | None]) -> bool:
-    """Whether any of these intervals is marked."""
-    return any(agree_mark(estimate) for estimate in estimates)
+def difference_cell(estimate: Estimate | None, shape: Callable[[float], str], mark: str = "") -> Cell:
+    """Print both ends of a difference's interval, marked where its seeds agree too closely to be believed."""
+    return _interval(estimate, shape, mark + AGREE_MARK if _agree(estimate) else mark)
 
 
-def agree_mark(estimate: Estimate | None) -> str:
-    """Mark a difference whose seeds agree too closely to be believed."""
-    return AGREE_MARK if estimate is not None and estimate.seeds_agree else ""
+def with_agree_note(note: str, differences: Iterable[Estimate | None]) -> str:
+    """Add to a table's note what the mark of its differences means, if there is any."""
+    return f"{note} {AGREE}".lstrip() if any(map(_agree, differences)) else note
 
 
-def interval_cell(estimate: Estimate | None, shape: Callable[[float], str], mark: str = "") -> Cell:
-    """Print both ends of an interval."""
+def _agree(estimate: Estimate | None) -> bool:
+    return estimate is not None and estimate.seeds_agree
+
+
+def _interval(estimate: Estimate | None, shape: Callable[[float], str], mark: str) -> Cell:
     if estimate is None or not math.isfinite(estimate.low):
         return Cell(NOTHING, math.inf)
     return Cell(f"{shape(estimate.low)} … {shape(estimate.high)}{mark}", estimate.low)

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 from paraformer_analysis.display import (
-    AGREE,
     Cell,
     Grid,
-    agree_mark,
-    any_agree,
-    interval_cell,
+    difference_cell,
     number_cell,
     p_value,
     text_cell,
+    with_agree_note,
 )
 from paraformer_analysis.own_metrics import OwnMetric
 from paraformer_analysis.table import AblationTable
@@ -29,8 +27,7 @@ def own_metric_grid(found: Sequence[OwnMetric], table: AblationTable) -> Grid | 
     )
     if all(one.difference is None for one in found):
         note = "Weights differ between trials, or there is no baseline: no difference is tested."
-    elif any_agree(one.difference for one in found):
-        note = f"{note} {AGREE}"
+    note = with_agree_note(note, (one.difference for one in found))
     return Grid("own_metrics", "Metrics of your own", heads, tuple(map(_row, found)), note)
 
 
@@ -41,7 +38,7 @@ def _row(one: OwnMetric) -> tuple[Cell, ...]:
         text_cell(one.variant),
         number_cell(one.value, lambda value: f"{value:.4f}".replace("-", "−")),
         number_cell(found.value if found else None, signed),
-        interval_cell(found, signed, agree_mark(found)),
+        difference_cell(found, signed),
         number_cell(one.p_corrected, p_value),
     )
 

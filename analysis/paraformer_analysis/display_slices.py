@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 
 from paraformer_analysis.display import (
-    AGREE,
     Cell,
     Grid,
-    agree_mark,
-    any_agree,
-    interval_cell,
+    difference_cell,
     number_cell,
     p_value,
     percent,
     text_cell,
+    with_agree_note,
 )
 from paraformer_analysis.slices import Slice
 from paraformer_analysis.table import AblationTable
@@ -40,7 +38,8 @@ def slice_grid(slices: Sequence[Slice], table: AblationTable) -> Grid | None:
     note = (
         f"The same test as in the table, on the utterances of each group{corrected_for}. "
         "A verdict in one group and none in another does not show that the groups differ."
-    ) + (f" {AGREE}" if any_agree(one.difference for one in slices) else "")
+    )
+    note = with_agree_note(note, (one.difference for one in slices))
     return Grid("slices", "Within groups of utterances", heads, tuple(map(_row, slices)), note)
 
 
@@ -53,7 +52,7 @@ def _row(one: Slice) -> tuple[Cell, ...]:
         number_cell(one.rate, percent),
         number_cell(one.baseline, percent),
         number_cell(found.value, points),
-        interval_cell(found, points, agree_mark(found)),
+        difference_cell(found, points),
         number_cell(one.p_corrected, p_value),
         Cell(str(one.utterances), one.utterances),
     )

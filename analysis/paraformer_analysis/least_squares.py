@@ -80,6 +80,7 @@ class LeastSquares:
         self._material_freedom = material.freedom
         self._moved = projection @ material.influence  # (coefficients, S)
         self._luck = self._per_freedom(material.influence - columns @ self._moved)
+        self._errors = {term: self._errors_at(place) for term, place in self._places.items()}
 
     @property
     def mean(self) -> float:
@@ -88,9 +89,8 @@ class LeastSquares:
 
     def combine(self, term: str, weights: Floats, alpha: float) -> tuple[float, float, float]:
         """Estimate a combination (Q,) of a term's coefficients: its value and both ends of its interval."""
-        place = self._places[term]
-        value = float(weights @ self._coefficients[place])
-        axes, of_seeds, of_material = self._errors(term)
+        value = float(weights @ self._coefficients[self._places[term]])
+        axes, of_seeds, of_material = self._errors[term]
         along = (axes @ weights) ** 2
         parts = float(along.sum() * of_seeds), float(along @ of_material)
         error = math.sqrt(sum(parts))
@@ -100,7 +100,7 @@ class LeastSquares:
 
     def test(self, term: str) -> tuple[float, float, float]:
         """Test that all coefficients of a term are zero, all other terms kept: F, its lower freedom, p."""
-        axes, of_seeds, of_material = self._errors(term)
+        axes, of_seeds, of_material = self._errors[term]
         found = np.linalg.solve(axes.T, self._coefficients[self._places[term]]) ** 2
         total = of_seeds + of_material
         if np.isnan(total).any():
@@ -117,12 +117,11 @@ class LeastSquares:
         f *= below / freedom
         return f, below, float(stats.f.sf(f, len(found), below))
 
-    def _errors(self, term: str) -> tuple[Floats, float, Floats]:
+    def _errors_at(self, place: slice) -> tuple[Floats, float, Floats]:
         """Axes (Q, Q) on which the errors of coefficients do not correlate, and both variances there.
 
         A combination ``w`` of the coefficients has the variance ``((axes @ w) ** 2) @ (seeds + material)``.
         """
-        place = self._places[term]
         root = np.linalg.cholesky(self._shape[place, place])
         spread = np.linalg.solve(root, self._moved[place])
         if not (self.freedom and self._material_freedom):
